@@ -55,7 +55,7 @@ fn main() {
         for count in [0, 50, 500, 5_000] {
             let needles = Arc::new(Needles::new(addresses(count)));
             let seconds = time(|| scan(&mail.head, &mail.body, &needles));
-            #[allow(clippy::cast_precision_loss)] // a figure for people
+            #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
             let rate = mail.body.len() as f64 / seconds / f64::from(1 << 20);
             rates.push(rate);
         }

@@ -11,7 +11,7 @@ use sekisho::message::{Address, Envelope, Recipient};
 use sekisho::policy::risks::Risk;
 use sekisho::store::prelude::*;
 use sekisho::store::sqlite::{Options, SqliteStore};
-use sekisho::store::{Body, HeldQuery, HeldState, HoldKind, NewHold, NewMessage, Origin, Scope};
+use sekisho::store::{Body, HeldQuery, HeldState, HoldKind, Message, NewHold, NewMessage, Origin, Scope};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,29 +40,6 @@ fn held(number: u64) -> Anything<NewMessage> {
         _ => format!("お見積りの送付について {number}"),
     };
     Ok(NewMessage {
-        id: Id::new(received, number),
-        received,
-        origin: Origin::Client {
-            peer: "192.0.2.1:5000".to_owned(),
-            helo: "client.example".to_owned(),
-            identity: None,
-            secured: false,
-        },
-        envelope: Envelope {
-            sender: Some(sender.clone()),
-            recipients: recipients?,
-            smtputf8: false,
-            eight_bit: false,
-            ret: None,
-            envid: None,
-        },
-        header: Bytes::from(format!("From: {sender}\r\nSubject: x\r\n")),
-        body: Body::Inline(Bytes::from_static(b"\r\nhello\r\n")),
-        subject,
-        message_id: format!("{number}@example.co.jp"),
-        verdict: None,
-        needles: Vec::new(),
-        deliveries: Vec::new(),
         held: Some(NewHold {
             kind: HoldKind::Ask,
             reasons: vec![Risk::exposed(12, 12).into()],
@@ -72,11 +49,30 @@ fn held(number: u64) -> Anything<NewMessage> {
             relation: sekisho::store::ForkRelation::default(),
             glance: sekisho::store::Glance::default(),
         }),
-        ledger: None,
-        notices: Vec::new(),
-        answers: None,
-        fork: None,
-        events: Vec::new(),
+        ..NewMessage::of(Message {
+            id: Id::new(received, number),
+            received,
+            origin: Origin::Client {
+                peer: "192.0.2.1:5000".to_owned(),
+                helo: "client.example".to_owned(),
+                identity: None,
+                secured: false,
+            },
+            envelope: Envelope {
+                sender: Some(sender.clone()),
+                recipients: recipients?,
+                smtputf8: false,
+                eight_bit: false,
+                ret: None,
+                envid: None,
+            },
+            header: Bytes::from(format!("From: {sender}\r\nSubject: x\r\n")),
+            body: Body::Inline(Bytes::from_static(b"\r\nhello\r\n")),
+            subject,
+            message_id: format!("{number}@example.co.jp"),
+            verdict: None,
+            needles: Arc::default(),
+        })
     })
 }
 

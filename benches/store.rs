@@ -13,7 +13,8 @@ use sekisho::rewrite::plan::{Stamp, unread};
 use sekisho::store::prelude::*;
 use sekisho::store::sqlite::{Options, SqliteStore};
 use sekisho::store::{
-    AttemptResult, Body, DeliveryState, InitialState, NewDelivery, NewMessage, Origin, RecipientResult,
+    AttemptResult, Body, DeliveryState, InitialState, Message, NewDelivery, NewMessage, Origin,
+    RecipientResult,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,25 +52,7 @@ fn message(number: u64, to: &[Address], body: Bytes) -> Anything<NewMessage> {
     let copies = unread(&envelope, &header, &stamp, &[]);
     let state = InitialState::Sending { until: Timestamp(received.0 + 60_000) };
     Ok(NewMessage {
-        id,
-        received,
-        origin: Origin::Client {
-            peer: "192.0.2.1:5000".to_owned(),
-            helo: "client.example".to_owned(),
-            identity: None,
-            secured: false,
-        },
-        header,
-        body: Body::Inline(body),
-        subject: "Estimate".to_owned(),
-        message_id: format!("{number}@example.co.jp"),
-        verdict: None,
-        needles: Vec::new(),
         deliveries: copies.deliveries.into_iter().map(|delivery| NewDelivery { delivery, state }).collect(),
-        held: None,
-        ledger: None,
-        notices: Vec::new(),
-        answers: None,
         events: vec![Event::Accepted {
             client: "192.0.2.1".to_owned(),
             action: "pass".to_owned(),
@@ -80,8 +63,23 @@ fn message(number: u64, to: &[Address], body: Bytes) -> Anything<NewMessage> {
             would: None,
             known: false,
         }],
-        fork: None,
-        envelope,
+        ..NewMessage::of(Message {
+            id,
+            received,
+            origin: Origin::Client {
+                peer: "192.0.2.1:5000".to_owned(),
+                helo: "client.example".to_owned(),
+                identity: None,
+                secured: false,
+            },
+            header,
+            body: Body::Inline(body),
+            subject: "Estimate".to_owned(),
+            message_id: format!("{number}@example.co.jp"),
+            verdict: None,
+            needles: Arc::default(),
+            envelope,
+        })
     })
 }
 
@@ -133,7 +131,7 @@ async fn round_trips(folder: &PathBuf, writers: u64) -> Anything<f64> {
     while let Some(done) = tasks.join_next().await {
         done??;
     }
-    #[allow(clippy::cast_precision_loss)] // far below 2^52
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     Ok(next.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64())
 }
 

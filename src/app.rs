@@ -8,11 +8,11 @@
 //! is closed last.
 
 mod accounts;
+mod answered;
 mod budget;
 pub mod check;
 mod copying;
 mod descriptors;
-mod doorway;
 mod error;
 mod health;
 pub mod log;
@@ -23,6 +23,7 @@ mod people;
 mod reload;
 mod running;
 mod seals;
+mod shared;
 mod sockets;
 mod tasks;
 mod tls;
@@ -38,8 +39,8 @@ use crate::intake::{self, Intake};
 use crate::tls::Identities;
 use crate::upstream::tally::Tally;
 use crate::web::metrics::Answers;
+use answered::Answered;
 pub use copying::copy;
-use doorway::Answered;
 pub use error::StartError;
 pub use offline::{OfflineDesk, accept_foreign, migrate, nodes, offline_desk};
 pub use parts::examiner;
@@ -64,10 +65,10 @@ impl App {
     /// # Errors
     /// Says why the relay cannot start.
     pub async fn start(config: Config) -> Result<Running, StartError> {
-        let clock: Arc<dyn Clock> = Arc::new(RelayClock::start());
+        let relays = Arc::new(RelayClock::start());
+        let clock: Arc<dyn Clock> = relays.clone();
         let examiner = parts::examiner(Some(&config), &[])?;
-        let tally = Tally::default();
-        let identities = Identities::default();
+        let (tally, identities) = (Tally::default(), Identities::default());
         let upstreams = upstream::Builder::new(&config, Arc::clone(&clock), tally.clone())?;
         let upstreams = upstreams.looked_after(&identities);
         let secured = tls::Secured::load(&config, clock.wall())?;
@@ -75,7 +76,8 @@ impl App {
         let access = gatekeeper.admit(&config)?;
         let signing_in = people::settings(&config, &examiner.approvers, &clock)?;
         let lock = parts::lock_within(&config, LOCK_PATIENCE).await?;
-        let store = parts::open(&config, parts::Opener::Relay).await?;
+        let store = parts::open(&config, parts::Opener::Relay, Arc::clone(&clock)).await?;
+        together(&store, &relays, &clock, &gatekeeper).await?;
         let budgets = budget::budgets(&config, None, store.as_ref(), &*clock).await?;
         let examiner = Examiner { budgets, ..examiner };
         let upstreams = upstreams.remember(&store).await?.all()?;
@@ -142,4 +144,18 @@ impl App {
         let stages = Stages { desk, intake, courier, changing, answered, lock };
         Ok(Running::launch(config, sockets, stages))
     }
+}
+
+/// Agrees with the relays that share the database, if there are any, on the time, and on guesses at passwords.
+async fn together(
+    store: &Arc<dyn crate::store::Store>,
+    relays: &RelayClock,
+    clock: &Arc<dyn Clock>,
+    gatekeeper: &accounts::Gatekeeper,
+) -> Result<(), StartError> {
+    relays.jump(store.apart().await?);
+    if let Some(shared) = shared::Shared::of(store, clock) {
+        gatekeeper.guesses().share(shared);
+    }
+    Ok(())
 }

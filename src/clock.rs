@@ -69,6 +69,9 @@ pub trait Clock: Send + Sync + 'static {
         self.now()
     }
 
+    /// The clock that several relays agree on is ahead of this one by so many milliseconds: this one runs towards it.
+    fn agree(&self, _ahead: i64) {}
+
     /// Converts a time of this clock to the time of the system clock, for display.
     fn shown(&self, at: Timestamp) -> Timestamp {
         at

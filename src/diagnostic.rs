@@ -219,7 +219,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[allow(dead_code)] // read, never looked at
+    #[expect(dead_code, reason = "read, never looked at")]
     struct Sample {
         name: String,
         #[serde(default)]

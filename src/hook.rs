@@ -244,7 +244,7 @@ impl Caller {
                 // it was removed from the configuration just now
                 None => {
                     for call in calls {
-                        self.store.end_hook(call.row).await?;
+                        self.store.end_hook(call.id).await?;
                     }
                 }
             }
@@ -262,6 +262,9 @@ impl Caller {
     async fn call_all(&self, ready: &Ready, calls: Vec<HookCall>) -> Result<(), StoreError> {
         let mut failed: Option<String> = None;
         for call in calls {
+            if !self.store.keep_hook(call.id).await? {
+                continue;
+            }
             if failed.is_none() {
                 failed = self.call(ready, &call).await.err();
             }
@@ -269,7 +272,7 @@ impl Caller {
                 None => {
                     tracing::info!(id = %call.message, url = ready.shown(), event = ?call.event, "a hook was called");
                     self.tally.count("ok");
-                    self.store.end_hook(call.row).await?;
+                    self.store.end_hook(call.id).await?;
                 }
                 Some(why) => self.put_off(ready, &call, why).await?,
             }
@@ -303,11 +306,11 @@ impl Caller {
         if attempt >= TRIES {
             tracing::error!(%id, url, attempt, why, "a call to a hook was given up");
             self.tally.count("given-up");
-            return self.store.end_hook(call.row).await;
+            return self.store.end_hook(call.id).await;
         }
         tracing::warn!(%id, url, attempt, why, "a call to a hook failed and will be repeated");
         self.tally.count("failed");
-        self.store.retry_hook(call.row, self.clock.now().plus(wait(call.attempts))).await
+        self.store.retry_hook(call.id, self.clock.now().plus(wait(call.attempts))).await
     }
 }
 
@@ -364,7 +367,7 @@ impl Ready {
             .post(&self.hook.target.url)
             .header("Content-Type", "application/json")
             .header("Sekisho-Event", event)
-            .header("Sekisho-Delivery", call.row.to_string())
+            .header("Sekisho-Delivery", call.id.to_string())
             .header("Sekisho-Signature", signature)
             .body(body);
         send(request).await
@@ -380,7 +383,7 @@ async fn send(request: reqwest::RequestBuilder) -> Result<(), String> {
 
 impl Chat {
     /// What a message to a chat room says, with what is still known about the held message.
-    fn told(&self, call: &HookCall, message: Option<&StoredMessage>, now: Timestamp) -> chat::Told {
+    fn told(&self, call: &HookCall, message: Option<&StoredMessage>, now: Timestamp) -> chat::ChatNews {
         let held = message.and_then(|message| message.held.as_ref());
         let news = match call.event {
             crate::store::HookEvent::Held => chat::News::Held {
@@ -394,7 +397,7 @@ impl Chat {
         };
         let risks = held.map(|held| held.risks.as_slice()).unwrap_or_default();
         let people = held.map(|held| held.recipients.as_slice()).unwrap_or_default();
-        chat::Told {
+        chat::ChatNews {
             language: self.language,
             subject: message.map(|message| message.subject.clone()).unwrap_or_default(),
             sender: call.sender.clone(),

@@ -38,7 +38,7 @@ use crate::marks::Marks;
 use crate::message::{Address, Envelope};
 use crate::rewrite::plan::Stamp;
 use crate::smtp::trace_client;
-use crate::store::{Body, Origin, Store};
+use crate::store::{Body, NoticeId, Origin, Store};
 use bytes::Bytes;
 pub use commit::{Dispatch, Reservation};
 pub use reception::{Content, HeaderCheck, Reception};
@@ -69,9 +69,9 @@ pub enum Answer {
     Unavailable,
 }
 
-/// The intake as sessions see it. The listener's tests use a fake.
+/// The intake as SMTP sessions use it: mail from clients. The listener's tests use a fake.
 #[async_trait::async_trait]
-pub trait Doorway: Send + Sync + 'static {
+pub trait ClientIntake: Send + Sync + 'static {
     /// Begins the content of a transaction (after DATA, before 354). An `Err` is sent instead of the 354.
     /// `check` is asked about the header before anything of it is kept.
     async fn begin(
@@ -245,8 +245,8 @@ pub struct OwnMail {
     pub to: Vec<Address>,
     /// The whole message: header (with From, To, Date, Message-ID, Auto-Submitted), empty line, body; CRLF.
     pub message: Bytes,
-    /// The notice row that it answers; the row is marked as sent in the same transaction.
-    pub answers: Option<i64>,
+    /// The notice that this mail is; it is marked as sent in the same transaction.
+    pub answers: Option<NoticeId>,
     /// An enclosed mail, appended to `message`.
     pub enclosed: Option<Enclosed>,
 }

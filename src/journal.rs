@@ -28,7 +28,7 @@ pub struct Would {
 /// What can happen to a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
-#[allow(missing_docs)] // each field says what its name says
+#[expect(missing_docs, reason = "each field says what its name says")]
 pub enum Event {
     /// The message was accepted, from a client or from the relay itself, with this verdict.
     Accepted {

@@ -4,7 +4,7 @@
 //!
 //! A mail client or the organisation's mail host connects. The [`listener`] runs the session: it passes bytes
 //! to [`smtp`], which implements the protocol without I/O and returns commands, replies and content. After
-//! DATA the session asks the [`intake::Doorway`] for an [`intake::Reception`], and writes the content into it
+//! DATA the session asks the [`intake::ClientIntake`] for an [`intake::Reception`], and writes the content into it
 //! as it arrives.
 //!
 //! Clients may send because of their network, their certificate ([`tls`]), the SPF record of a mail host
@@ -58,7 +58,7 @@
 //! upstreams), `relay.rs` (intake, courier, desk, notices), `pages.rs` (web), and this one. Their manifests are
 //! in `crates/`. Every path in this documentation works here, because each crate re-exports the ones below it.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]
 
 pub use sekisho_pages::web;
 pub use sekisho_relay::{

@@ -1,6 +1,6 @@
 //! The relay's services, a crate of their own: accepting and sending mail, decisions, and notices to people.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking"))]
 
 pub use sekisho_net::{accounts, connections, dns, spf, tls, upstream};
 pub use sekisho_rules::{

@@ -1,7 +1,12 @@
 //! Broken configurations, each with its expected error: `tests/bad_configs/*.toml`. The first line is `#
 //! error: TEXT`, and TEXT must be part of the message.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "a test fails by panicking, and has no users"
+)]
 
 use sekisho::config::Config;
 use std::path::Path;

@@ -9,7 +9,12 @@
 //!
 //! A comment belongs to the sentence before it. Before or after a table, it belongs to the table.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "a test fails by panicking, and has no users"
+)]
 
 use regex::Regex;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,12 @@
 //! that says what it is. The compiler enforces the borders between crates; this test enforces the finer ones
 //! within them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "a test fails by panicking, and has no users"
+)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -80,6 +85,7 @@ const ROOMS: &[Room] = &[
         ("dns", "exchangers, their addresses and TLSA records"),
         ("smtp", "replies and parameters of the protocol"),
         ("tls", "our certificate towards upstreams"),
+        ("token", "a refresh token is told apart by its hash"),
     ]),
     ("intake", &[
         ("examine", "content is read and judged"),
@@ -199,6 +205,7 @@ const ROOMS: &[Room] = &[
         ("spf", "wired"),
         ("store", "wired"),
         ("tls", "wired"),
+        ("token", "what is shared is named by hashes"),
         ("upstream", "wired"),
         ("web", "wired"),
     ]),
@@ -350,6 +357,56 @@ fn pure_layers_neither_wait_nor_store_nor_read_the_clock() {
             for forbidden in NOT_PURE {
                 assert!(!line.contains(forbidden), "{}: {line}", path.display());
             }
+        }
+    }
+}
+
+/// Where the records and the traits of the store may have a bare 64-bit number, and what it is. Everything else that
+/// the store numbers is one of the types of `records/ids.rs`, so that nobody but an engine computes with it.
+const NUMBERS: [(&str, &str); 13] = [
+    ("pub struct $name(i64);", "the ids themselves"),
+    ("pub token: i64,", "the fencing token of a lease counts claims; `lifecycle` increases it"),
+    ("pub algorithm: i64,", "a number that COSE assigns (RFC 9053)"),
+    ("offset: i64", "milliseconds between a time zone and UTC"),
+    ("content: i64", "what an engine makes an id of"),
+    ("slot: i64", "ten minutes that a budget counts, since the epoch"),
+    ("(u64, i64)", "a limit, and the first slot that it counts"),
+    ("(i64, u64)", "a slot, and what was spent in it"),
+    ("oldest: i64", "a slot"),
+    ("Vec<i64>", "the receipt of an attempt, which the network layer hands back and knows no ids"),
+    ("ended: i64", "a count of circles"),
+    ("circles: Option<i64>", "that count, as it was when a mail was judged"),
+    ("fn apart(&self) -> Result<i64", "milliseconds between two clocks"),
+];
+
+/// Whether a file says what the store keeps, in types or traits.
+fn is_contract(path: &Path) -> bool {
+    let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
+    layer(path) == "records" || (folder == "store" && !path.ends_with("copy.rs"))
+}
+
+#[test]
+fn what_the_store_numbers_has_a_type_of_its_own() {
+    for (path, text) in sources().into_iter().filter(|(path, _)| is_contract(path)) {
+        for line in production(&path, &text).lines().filter(|line| !line.trim_start().starts_with("//")) {
+            let named =
+                ["row", "id", "number", "key"].iter().any(|name| line.contains(&format!(" {name}: u64")));
+            let bare = named || (line.contains("i64") && !line.contains("fn for_engine"));
+            let allowed = NUMBERS.iter().any(|(known, _)| line.contains(known));
+            assert!(!bare || allowed, "{}: give it a type in records/ids.rs: {line}", path.display());
+        }
+    }
+}
+
+#[test]
+fn only_an_engine_makes_and_reads_the_ids_of_the_store() {
+    for (path, text) in sources() {
+        let within = |folder| path.to_string_lossy().contains(folder);
+        let allowed =
+            within("src/store/sql/") || within("src/store/contract/") || path.ends_with("records/ids.rs");
+        for forbidden in ["from_engine", "for_engine", "NUMBER_BITS"] {
+            let used = production(&path, &text).contains(forbidden);
+            assert!(!used || allowed, "{}: {forbidden} belongs to an engine", path.display());
         }
     }
 }

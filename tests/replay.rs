@@ -5,7 +5,14 @@
 //! Coverage-guided fuzzing with fresh seeds is `fuzz/run`; what it finds is kept in `fuzz/seeds/TARGET` and
 //! replayed here. `REPLAY_CHANGES` (default 200) is the number of mutated copies per file.
 
-#![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and has no users"
+)]
 
 #[path = "../fuzz/targets/address.rs"]
 mod address;

@@ -13,7 +13,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use std::io::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -47,9 +47,9 @@ enum Security {
 /// A load generator.
 #[derive(Parser, Clone)]
 struct Options {
-    /// Where to send.
-    #[arg(long)]
-    target: String,
+    /// Where to send; sessions are spread over several, and each connection that breaks is made to the next.
+    #[arg(long, required = true)]
+    target: Vec<String>,
     /// Concurrent sessions.
     #[arg(long, default_value_t = 10)]
     sessions: usize,
@@ -86,6 +86,12 @@ struct Options {
     /// Reconnects when a connection breaks, instead of failing.
     #[arg(long)]
     persistent: bool,
+    /// Sends a message again until it gets a 250, as mail servers do; it implies `--persistent`.
+    #[arg(long)]
+    retry: bool,
+    /// Records what was said instead of a 250 in this file.
+    #[arg(long)]
+    errors: Option<String>,
     /// Each session waits this long after each message.
     #[arg(long, default_value_t = 0)]
     pause_ms: u64,
@@ -103,6 +109,9 @@ struct Shared {
     failed: AtomicU64,
     latencies: Mutex<Vec<u64>>,
     log: Option<Mutex<std::fs::File>>,
+    errors: Option<Mutex<std::fs::File>>,
+    /// Connections that were made, by which the targets take turns.
+    connections: AtomicUsize,
     mail: kinds::Mail,
     until: Instant,
     /// When this run began; part of the Message-IDs, so that each run sends new mail.
@@ -112,12 +121,7 @@ struct Shared {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let log = match &options.log {
-        Some(path) => Some(Mutex::new(
-            std::fs::OpenOptions::new().create(true).append(true).open(path).with_context(|| path.clone())?,
-        )),
-        None => None,
-    };
+    let (log, errors) = (opened(options.log.as_ref())?, opened(options.errors.as_ref())?);
     let shared = Arc::new(Shared {
         mail: kinds::mail(options.kind, 1, options.size.saturating_sub(HEADER).max(64)),
         next: AtomicU64::new(0),
@@ -125,6 +129,8 @@ async fn main() -> anyhow::Result<()> {
         failed: AtomicU64::new(0),
         latencies: Mutex::new(Vec::new()),
         log,
+        errors,
+        connections: AtomicUsize::new(0),
         until: Instant::now() + Duration::from_secs(options.seconds),
         run: micros(),
         tls: connector(options.tls)?,
@@ -151,6 +157,20 @@ async fn main() -> anyhow::Result<()> {
         Some(error) => Err(error),
         None => Ok(()),
     }
+}
+
+/// The file that lines are added to, if there is to be one.
+fn opened(path: Option<&String>) -> anyhow::Result<Option<Mutex<std::fs::File>>> {
+    let Some(path) = path else { return Ok(None) };
+    let file =
+        std::fs::OpenOptions::new().create(true).append(true).open(path).with_context(|| path.clone())?;
+    Ok(Some(Mutex::new(file)))
+}
+
+/// Adds a line to such a file.
+fn note(file: Option<&Mutex<std::fs::File>>, line: &str) -> anyhow::Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    Ok(file.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes())?)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the log is compared with those of other programs")]
@@ -247,7 +267,8 @@ async fn send(stream: &mut Line, octets: &[u8]) -> anyhow::Result<()> {
 
 /// One connection, secured and greeted.
 async fn connect(shared: &Shared) -> anyhow::Result<Line> {
-    let stream = TcpStream::connect(&shared.options.target).await?;
+    let (turn, targets) = (shared.connections.fetch_add(1, Ordering::SeqCst), &shared.options.target);
+    let stream = TcpStream::connect(&targets[turn % targets.len()]).await?;
     stream.set_nodelay(true)?;
     let secure = async |stream: TcpStream| -> anyhow::Result<Box<dyn Link>> {
         let connector = shared.tls.as_ref().context("no TLS")?;
@@ -294,10 +315,11 @@ async fn expect<S: AsyncBufRead + Unpin>(stream: &mut S, code: &str) -> anyhow::
 }
 
 async fn session(shared: &Shared) -> anyhow::Result<()> {
-    let mut stream = None;
+    let options = &shared.options;
+    let (mut stream, mut again) = (None, None);
     while Instant::now() < shared.until {
-        let number = shared.next.fetch_add(1, Ordering::SeqCst);
-        if number >= shared.options.count {
+        let number = again.take().unwrap_or_else(|| shared.next.fetch_add(1, Ordering::SeqCst));
+        if number >= options.count {
             break;
         }
         match one(shared, number, &mut stream).await {
@@ -305,10 +327,12 @@ async fn session(shared: &Shared) -> anyhow::Result<()> {
             Err(error) => {
                 stream = None;
                 shared.failed.fetch_add(1, Ordering::SeqCst);
-                if !shared.options.persistent {
+                note(shared.errors.as_ref(), &format!("{} {number} {error}\n", micros()))?;
+                if !(options.persistent || options.retry) {
                     return Err(error);
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                again = options.retry.then_some(number);
+                tokio::time::sleep(Duration::from_millis(if options.retry { 200 } else { 20 })).await;
             }
         }
         if shared.options.pause_ms > 0 {
@@ -372,10 +396,8 @@ async fn one(shared: &Shared, number: u64, kept: &mut Option<Line>) -> anyhow::R
     }
     let answer = expect(&mut stream, "250").await?;
     took(shared, started);
-    if let Some(log) = &shared.log {
-        let line = format!("{} {id} {} {}\n", micros(), recipients.join(","), answer.trim_end());
-        log.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes())?;
-    }
+    let line = format!("{} {id} {} {}\n", micros(), recipients.join(","), answer.trim_end());
+    note(shared.log.as_ref(), &line)?;
     if options.mode == Mode::Connect {
         send(&mut stream, b"QUIT\r\n").await?;
     } else {

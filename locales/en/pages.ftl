@@ -337,6 +337,7 @@ desk-return-do = Return
 desk-gone-title = Page not found
 desk-gone-text = This page does not exist, is not yours to see, or is past its time.
 desk-nothing-done = Nothing was done
+desk-nothing-done-text = Nothing was done.
 desk-not-yours-title = You cannot decide on this mail
 desk-not-yours-text = Nothing was done. You may not do this with this mail.
 desk-audit-title = Hidden addresses would be shown

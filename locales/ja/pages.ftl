@@ -280,6 +280,7 @@ desk-return-do = 差し戻す
 desk-gone-title = ページが見つかりません
 desk-gone-text = ページがないか、閲覧する権限がないか、保存期間が過ぎています。
 desk-nothing-done = 操作は行っていません
+desk-nothing-done-text = 操作は行っていません。
 desk-not-yours-title = ほかの人の判断が必要です
 desk-not-yours-text = 操作は行っていません。このメールにこの操作を行う権限がありません。
 desk-audit-title = 隠すべきアドレスが見えてしまいます

@@ -1,7 +1,7 @@
 //! Verifies what clients claim in AUTH, limits failed attempts, and tells which addresses a user may send
 //! from.
 
-use super::guesses::{Guess, Guesses};
+use super::guesses::{Guess, Guesses, Refused};
 use super::{Account, Accounts, Down, Senders, key};
 use crate::message::Address;
 use crate::smtp::sasl::scram::Keys;
@@ -43,6 +43,15 @@ pub enum Decision {
     TooMany,
     /// The source of accounts is unavailable: 454 4.7.0.
     Down(Down),
+}
+
+impl From<Refused> for Decision {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::TooMany => Self::TooMany,
+            Refused::Down(why) => Self::Down(Down(why)),
+        }
+    }
 }
 
 impl Decision {
@@ -119,9 +128,9 @@ impl Authenticator {
 
     /// Verifies a password or a token.
     pub async fn judge(&self, claim: &Claim, client: IpAddr) -> Decision {
-        let decision = match self.guesses.begin(&key(claim.user()), client) {
-            None => Decision::TooMany,
-            Some(guess) => {
+        let decision = match self.guesses.open(&key(claim.user()), client).await {
+            Err(refused) => refused.into(),
+            Ok(guess) => {
                 let said = match claim {
                     Claim::Password { user, password } => self.accounts.password(user, password).await,
                     Claim::Token { mechanism, user, token } => {
@@ -141,10 +150,10 @@ impl Authenticator {
     ///
     /// # Errors
     /// There were too many failed attempts, or the source of accounts is unavailable.
-    pub fn lookup(&self, user: &str, client: IpAddr) -> Result<(Keys, Guess), Decision> {
-        let found = match self.guesses.begin(&key(user), client) {
-            None => Err(Decision::TooMany),
-            Some(guess) => match self.accounts.keys(user) {
+    pub async fn lookup(&self, user: &str, client: IpAddr) -> Result<(Keys, Guess), Decision> {
+        let found = match self.guesses.open(&key(user), client).await {
+            Err(refused) => Err(refused.into()),
+            Ok(guess) => match self.accounts.keys(user) {
                 Ok(keys) => Ok((keys, guess)),
                 Err(down) => {
                     self.guesses.take_back(&guess);

@@ -13,14 +13,17 @@
 //! in from their usual source are not locked out meanwhile. A guess over the limit is refused before
 //! any look-up, so the reply reveals neither whether the password is right nor whether the account exists.
 //!
+//! Relays that share a database count the guesses of the first two lines together ([`SharedGuesses`]).
+//!
 //! Memory is bounded: counts are kept in a fixed number of slots, and names or sources in the same slot share
 //! a count. Guesses at a million names therefore cannot evict the count of one.
 
 use crate::clock::{Clock, Timestamp};
+use async_trait::async_trait;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Most guesses at one account from sources not known for it, within the window.
@@ -63,6 +66,29 @@ pub struct Guesses {
     clock: Arc<dyn Clock>,
     hasher: RandomState,
     state: Mutex<State>,
+    shared: OnceLock<Arc<dyn SharedGuesses>>,
+}
+
+/// Where relays that share a database count guesses together.
+#[async_trait]
+pub trait SharedGuesses: Send + Sync {
+    /// Counts a guess under all these names unless one has reached its limit within the window (`None`).
+    ///
+    /// # Errors
+    /// The store cannot be asked; the text is for the log.
+    async fn admit(&self, names: Vec<(String, usize)>) -> Result<Option<Vec<i64>>, String>;
+
+    /// The guess does not count after all.
+    async fn retract(&self, guess: Vec<i64>);
+}
+
+/// Why a guess must not be evaluated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// There were too many.
+    TooMany,
+    /// They cannot be counted.
+    Down(String),
 }
 
 impl std::fmt::Debug for Guesses {
@@ -127,12 +153,43 @@ pub struct Guess {
     network: IpAddr,
     known: bool,
     at: Timestamp,
+    /// How it is counted among several relays.
+    rows: Vec<i64>,
 }
 
 impl Guesses {
     /// Creates counts without guesses or known sources.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, hasher: RandomState::new(), state: Mutex::default() }
+        Self { clock, hasher: RandomState::new(), state: Mutex::default(), shared: OnceLock::new() }
+    }
+
+    /// Counts guesses together with other relays from now on.
+    pub fn share(&self, shared: Arc<dyn SharedGuesses>) {
+        let _ = self.shared.set(shared);
+    }
+
+    /// Counts a guess at an account, named by its [`key`](super::key), here and at the relays that share the
+    /// database.
+    ///
+    /// # Errors
+    /// The limit is reached, or guesses cannot be counted.
+    pub async fn open(&self, account: &str, address: IpAddr) -> Result<Guess, Refused> {
+        let mut guess = self.begin(account, address).ok_or(Refused::TooMany)?;
+        let Some(shared) = self.shared.get().filter(|_| !guess.known) else { return Ok(guess) };
+        let names = vec![
+            (format!("account {account}"), PER_ACCOUNT),
+            (format!("source {}", guess.network), PER_SOURCE),
+        ];
+        let refused = match shared.admit(names).await {
+            Ok(Some(rows)) => {
+                guess.rows = rows;
+                return Ok(guess);
+            }
+            Ok(None) => Refused::TooMany,
+            Err(why) => Refused::Down(why),
+        };
+        self.take_back(&guess);
+        Err(refused)
     }
 
     /// Counts a guess at an account, named by its [`key`](super::key). `None` if the limit is reached: the
@@ -146,7 +203,8 @@ impl Guesses {
         let account = slot(self.hasher.hash_one(("account", account)));
         let source = slot(self.hasher.hash_one(("source", prefix)));
         let mut state = self.lock();
-        let guess = |known| Guess { account, source, pair, name, network: prefix, known, at: now };
+        let guess =
+            |known| Guess { account, source, pair, name, network: prefix, known, at: now, rows: Vec::new() };
         if let Some(known) = state.known.get_mut(&pair).filter(|known| now.since(known.last) < KNOWN_FOR) {
             return known.guesses.admit(now, PER_SOURCE).then(|| guess(true));
         }
@@ -214,6 +272,10 @@ impl Guesses {
 
     /// The guess was not evaluated after all: it does not count.
     pub fn take_back(&self, guess: &Guess) {
+        if let Some(shared) = self.shared.get().filter(|_| !guess.rows.is_empty()) {
+            let (shared, rows) = (Arc::clone(shared), guess.rows.clone());
+            tokio::spawn(async move { shared.retract(rows).await });
+        }
         let mut state = self.lock();
         if guess.known {
             if let Some(known) = state.known.get_mut(&guess.pair) {
@@ -280,6 +342,63 @@ mod tests {
             assert!(hour <= PER_ACCOUNT, "{hour} within an hour");
         }
         assert_eq!(evaluated.len(), 3 * PER_ACCOUNT);
+    }
+
+    /// Counts in one place for several relays.
+    #[derive(Default)]
+    struct Together(Mutex<Counted>);
+
+    /// How often each name was counted, and the names of each guess.
+    type Counted = (HashMap<String, usize>, Vec<Vec<String>>);
+
+    #[async_trait]
+    impl SharedGuesses for Together {
+        async fn admit(&self, names: Vec<(String, usize)>) -> Result<Option<Vec<i64>>, String> {
+            let (counts, made) = &mut *self.0.lock().unwrap();
+            if names.iter().any(|(name, most)| counts.get(name).is_some_and(|count| count >= most)) {
+                return Ok(None);
+            }
+            for (name, _) in &names {
+                *counts.entry(name.clone()).or_default() += 1;
+            }
+            made.push(names.into_iter().map(|(name, _)| name).collect());
+            Ok(Some(vec![i64::try_from(made.len() - 1).unwrap()]))
+        }
+
+        async fn retract(&self, guess: Vec<i64>) {
+            let (counts, made) = &mut *self.0.lock().unwrap();
+            let names = &made[usize::try_from(guess[0]).unwrap()];
+            for name in names {
+                *counts.get_mut(name).unwrap() -= 1;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn two_relays_count_together() {
+        let shared = Arc::new(Together::default());
+        let relays: Vec<Guesses> = (0..2).map(|_| guesses().0).collect();
+        for relay in &relays {
+            relay.share(shared.clone());
+        }
+        let home = v4(9_999);
+        let right = relays[0].open("hanako", home).await.unwrap();
+        relays[0].right(&right);
+        tokio::task::yield_now().await;
+        let mut evaluated = 0;
+        for number in 0..200_u32 {
+            let relay = &relays[usize::try_from(number % 2).unwrap()];
+            evaluated += usize::from(relay.open("hanako", v4(number)).await.is_ok());
+        }
+        assert_eq!(evaluated, PER_ACCOUNT, "what was right does not count");
+        assert!(relays[0].open("hanako", home).await.is_ok(), "a known source is not locked out");
+        assert_eq!(relays[1].open("hanako", v4(300)).await.unwrap_err(), Refused::TooMany);
+        for number in 0..30 {
+            assert!(
+                relays[1].open(&format!("user{number}"), v4(1)).await.is_ok(),
+                "{number} is refused nowhere"
+            );
+        }
     }
 
     #[test]

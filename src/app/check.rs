@@ -192,7 +192,7 @@ async fn store(config: &Config, found: &mut Findings) -> bool {
             let existed = config.database.exists();
             let folder = config.database.parent().unwrap_or(Path::new("."));
             if existed || config.postgres.is_some() {
-                match parts::open(config, parts::Opener::Command).await {
+                match parts::open(config, parts::Opener::Command, Arc::new(SystemClock)).await {
                     Ok(_) => found.ok("store", path),
                     Err(error) => found.error("store", error.to_string()),
                 }

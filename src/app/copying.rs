@@ -2,6 +2,7 @@
 
 use super::StartError;
 use super::parts;
+use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::store::chain::Verified;
 use crate::store::copy::{self, Copied, Side};
@@ -9,6 +10,7 @@ use crate::store::lock::Lock;
 use crate::store::postgres::{self, Place};
 use crate::store::{SqlStore, StoreError, sqlite};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Copies everything, and verifies the journal's chain in the copy.
 pub async fn copy(config: &Config, from: &str, to: &str) -> Result<(Copied, Verified), StartError> {
@@ -109,6 +111,7 @@ fn open(side: Side, journal_key: PathBuf) -> Result<SqlStore, StoreError> {
         Side::Postgres(place) => SqlStore::open_postgres(postgres::Options {
             place,
             node: format!("copy {}", std::process::id()),
+            clock: Arc::new(SystemClock),
             entropy: options.entropy,
             on_fatal: options.on_fatal,
             journal_key,

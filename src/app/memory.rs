@@ -116,5 +116,11 @@ pub(super) async fn keep(found: Found, store: Arc<dyn Store>, clock: Arc<dyn Clo
     loop {
         tokio::time::sleep(EVERY).await;
         found.save(store.as_ref(), clock.now()).await;
+        // Somebody may have signed in at another relay.
+        if store.is_shared()
+            && let Ok(known) = sources(store.as_ref(), clock.now()).await
+        {
+            found.guesses.learn(known);
+        }
     }
 }

@@ -5,10 +5,11 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::desk::Desk;
 use crate::examine::Examiner;
+use crate::store::NodeRow;
 use crate::store::chain::Accepted;
 use crate::store::lock::Lock;
+use crate::store::postgres;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{NodeRow, StoreError};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -27,11 +28,8 @@ pub struct OfflineDesk {
 pub fn accept_foreign(config: &Config, by: &str, why: &str) -> Result<Option<Accepted>, StartError> {
     let _lock = parts::lock(config)?;
     if let Some(found) = &config.postgres {
-        let why = format!(
-            "{}: foreign rows are not recorded in a PostgreSQL database in this version: restore a backup",
-            found.place
-        );
-        return Err(StoreError::Unavailable(why).into());
+        let key = parts::journal_key(config);
+        return Ok(postgres::accept_foreign(&found.place, &key, by, why, SystemClock.now())?);
     }
     let (database, key) = (&config.database, config.journal_key.as_deref());
     Ok(SqliteStore::accept_foreign(database, key, by, why, SystemClock.now())?)
@@ -42,13 +40,13 @@ pub async fn nodes(config: &Config) -> Result<Vec<NodeRow>, StartError> {
     if config.postgres.is_none() {
         return Ok(Vec::new());
     }
-    Ok(parts::open(config, parts::Opener::Command).await?.nodes().await?)
+    Ok(parts::open(config, parts::Opener::Command, Arc::new(SystemClock)).await?.nodes().await?)
 }
 
 /// Makes the database's tables, or brings them up to date. With SQLite no relay may run meanwhile.
 pub async fn migrate(config: &Config) -> Result<(), StartError> {
     let _lock = if config.postgres.is_none() { Some(parts::lock(config)?) } else { None };
-    parts::open(config, parts::Opener::Command).await.map(drop)
+    parts::open(config, parts::Opener::Command, Arc::new(SystemClock)).await.map(drop)
 }
 
 /// Opens the store for one command.
@@ -58,7 +56,7 @@ pub async fn migrate(config: &Config) -> Result<(), StartError> {
 pub async fn offline_desk(config: &Config) -> Result<OfflineDesk, StartError> {
     let lock = parts::lock(config)?;
     let examiner = parts::examiner(Some(config), &[])?;
-    let store = parts::open(config, parts::Opener::Command).await?;
+    let store = parts::open(config, parts::Opener::Command, Arc::new(SystemClock)).await?;
     let budgets = budget::budgets(config, None, store.as_ref(), &SystemClock).await?;
     let examiner = Examiner { budgets, ..examiner };
     // a command never reloads its policy, so the sender can be dropped

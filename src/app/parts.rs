@@ -2,6 +2,7 @@
 
 use super::tls::Secured;
 use super::{StartError, descriptors};
+use crate::clock::Clock;
 use crate::config::{Config, UpstreamRoute, Webhook, WebhookFormat as Format};
 use crate::connections::Bounds;
 use crate::courier;
@@ -11,7 +12,7 @@ use crate::intake;
 use crate::listener;
 use crate::listener::access::Access;
 use crate::notice::Letterhead;
-use crate::policy::approvers::Asked;
+use crate::policy::approvers::NamedApprover;
 use crate::policy::{Approvers, Budgets, Organisation, Policy};
 use crate::rewrite::plan::CopyOptions;
 use crate::store::lock::Lock;
@@ -57,7 +58,7 @@ fn approvers(config: &Config, rules: &Policy) -> Result<Approvers, StartError> {
     let found = config.approvers().map_err(|mistake| StartError::Policy(vec![mistake]))?;
     let by_rule = rules.approvers();
     if config.policy.managers.is_none()
-        && let Some((name, _)) = by_rule.iter().find(|(_, asked)| asked.contains(&Asked::Manager))
+        && let Some((name, _)) = by_rule.iter().find(|(_, asked)| asked.contains(&NamedApprover::Manager))
     {
         return Err(StartError::Configuration(format!(
             "the rule `{name}` asks the sender's manager, but no file names the managers: set `managers` in [policy]"
@@ -105,7 +106,11 @@ pub(super) enum Opener {
 }
 
 /// Opens the store.
-pub(super) async fn open(config: &Config, opener: Opener) -> Result<Arc<dyn Store>, StartError> {
+pub(super) async fn open(
+    config: &Config,
+    opener: Opener,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Store>, StartError> {
     let path = config.database.clone();
     let options = Options { journal_key: config.journal_key.clone(), ..Options::default() };
     let postgres = config.postgres.clone().map(|found| postgres::Options {
@@ -114,6 +119,7 @@ pub(super) async fn open(config: &Config, opener: Opener) -> Result<Arc<dyn Stor
             Opener::Relay => found.node,
             Opener::Command => format!("{} (command {})", found.node, std::process::id()),
         },
+        clock,
         entropy: Arc::clone(&options.entropy),
         on_fatal: Arc::clone(&options.on_fatal),
         journal_key: journal_key(config),
@@ -230,7 +236,7 @@ pub(super) fn letterhead(config: &Config) -> Letterhead {
         hostname: config.hostname.clone(),
         from: config.notices.from.clone(),
         organisation: Arc::new(config.organisation.clone()),
-        approvers: config.policy.approvers.iter().filter_map(Asked::address).cloned().collect(),
+        approvers: config.policy.approvers.iter().filter_map(NamedApprover::address).cloned().collect(),
         asking: config.notices.asking.clone(),
         admin: config.notices.admin.clone(),
         language: config.notices.language,

@@ -1,7 +1,8 @@
 //! A running relay: its tasks, access to its parts, and its shutdown.
 
-use super::doorway::{self, Answered, Back};
+use super::answered::Answered;
 use super::reload::Changing;
+use super::shared::Shared;
 use super::sockets::Sockets;
 use super::tasks::{self, Tasks};
 use super::{accounts, budget, health, log, memory, parts, tls};
@@ -13,7 +14,7 @@ use crate::control::server::ControlSocket;
 use crate::courier::CourierHandle;
 use crate::desk::Desk;
 use crate::desk::links::Links;
-use crate::intake::{Answer, Doorway, Intake};
+use crate::intake::{Answer, ClientIntake, Intake};
 use crate::listener::{Alive, Listener, Reload, Role};
 use crate::notice::{self, Postman};
 use crate::people::People;
@@ -67,7 +68,7 @@ impl Running {
         let people = Arc::new(People::new(
             Arc::clone(&desk.store),
             Arc::clone(&desk.clock),
-            Arc::new(Back(intake.clone())),
+            Arc::new(intake.clone()),
             sockets.gatekeeper.guesses(),
             changing.signing_in.clone(),
         ));
@@ -102,13 +103,13 @@ impl Running {
 
     /// Starts the listeners; returns handles that tell whether each still accepts connections.
     fn listen(&mut self, listeners: Vec<Listener>) -> Vec<Alive> {
-        let doorway: Arc<dyn Doorway> = Arc::new(self.intake.clone());
+        let intake: Arc<dyn ClientIntake> = Arc::new(self.intake.clone());
         let mut alive = Vec::new();
         for listener in listeners {
             let address = listener.address();
             self.listeners.push((address, listener.reload()));
             alive.push(listener.alive());
-            let run = listener.run(Arc::clone(&doorway), self.stop.subscribe());
+            let run = listener.run(Arc::clone(&intake), self.stop.subscribe());
             self.tasks.listener(address, Arc::clone(&self.draining), run);
         }
         alive
@@ -170,9 +171,10 @@ impl Running {
         tasks.background("expiry", desk.clone().expire_forever());
         remember(tasks, self.gatekeeper.guesses(), self.tally.clone(), desk);
         let server = self.secured.server.clone();
+        let shared = Shared::of(&desk.store, &desk.clock);
         let (acme, tally) = (changing.acme.subscribe(), self.secured.tally.clone());
         // certificates expire by real time, so this uses the system's clock
-        tasks.background("acme", tasks::acme(acme, server.clone(), Arc::new(SystemClock), tally));
+        tasks.background("acme", tasks::acme(acme, server.clone(), Arc::new(SystemClock), shared, tally));
         tasks.background("certificates", crate::tls::watch::watch(server, Arc::new(SystemClock)));
         let identities = changing.identities.clone();
         tasks.background("own certificates", identities.watch(Arc::new(SystemClock)));
@@ -259,8 +261,8 @@ fn remember(tasks: &mut Tasks, guesses: Arc<Guesses>, tally: Tally, desk: &Desk)
 fn postman(desk: &Desk, intake: &Intake, config: &Config) -> Arc<Postman> {
     let deps = notice::Deps {
         store: Arc::clone(&desk.store),
-        intake: Arc::new(Back(intake.clone())),
-        links: doorway::links(desk, config),
+        intake: Arc::new(intake.clone()),
+        links: Arc::new(Links::new(desk.clone(), config.desk.url.as_deref())),
         clock: Arc::clone(&desk.clock),
         entropy: Arc::new(SystemEntropy),
         bell: intake.bell(),

@@ -1,5 +1,6 @@
 //! The tasks of a running relay, and what happens if one ends unexpectedly.
 
+use super::shared::Shared;
 use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::listener::Tally;
@@ -147,6 +148,10 @@ pub(super) async fn log_head(desk: &Desk) {
 /// relay was down.
 pub(super) async fn time(desk: Desk) {
     loop {
+        match desk.store.apart().await {
+            Ok(ahead) => desk.clock.agree(ahead),
+            Err(error) => tracing::debug!(%error, "the database's clock cannot be read"),
+        }
         if let Err(error) = desk.store.note_time(desk.clock.now(), desk.clock.wall()).await {
             tracing::warn!(%error, "the current time could not be stored");
         }
@@ -205,6 +210,7 @@ pub(super) async fn acme(
     mut wanted: watch::Receiver<Option<acme::Settings>>,
     server: Server,
     clock: Arc<dyn Clock>,
+    shared: Option<Arc<Shared>>,
     tally: Tally,
 ) {
     loop {
@@ -213,7 +219,9 @@ pub(super) async fn acme(
         let renewing = async {
             match settings {
                 Some(settings) => {
-                    acme::renew(settings, server.clone(), Arc::clone(&clock), move |ok| told.order(ok)).await;
+                    let shared = shared.clone().map(|shared| shared as Arc<dyn acme::Shared>);
+                    let (server, clock) = (server.clone(), Arc::clone(&clock));
+                    acme::renew(settings, server, clock, shared, move |ok| told.order(ok)).await;
                 }
                 None => std::future::pending().await,
             }

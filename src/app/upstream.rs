@@ -2,6 +2,7 @@
 //! circuit breaker; groups of alternatives; routes. A reload rebuilds only those that changed; the others
 //! keep their connections, breakers and rates.
 
+use super::shared::Shared;
 use super::{StartError, memory};
 use crate::clock::{Clock, SystemClock, SystemEntropy};
 use crate::config::{Config, Oauth, SecretFile, Upstream as Wanted, UpstreamRoute, UpstreamTls};
@@ -13,7 +14,8 @@ use crate::upstream::capture::Capture;
 use crate::upstream::group::{Member, UpstreamGroup};
 use crate::upstream::guard::Guarded;
 use crate::upstream::mx::{self, KnownPolicy, MxDelivery, PolicyMemory};
-use crate::upstream::oauth::{self, Grant, Tokens};
+use crate::upstream::oauth::{self, Grant, TokenStore, Tokens};
+use crate::upstream::pace::across::Across;
 use crate::upstream::pace::{Pace, Paced, Sent};
 use crate::upstream::rate::{Rate, Unit};
 use crate::upstream::router::{Route, Router};
@@ -43,6 +45,8 @@ pub(super) struct Builder<'a> {
     limits: BTreeMap<String, usize>,
     /// Known MTA-STS policies, and where new ones are stored.
     policies: (Vec<KnownPolicy>, Option<Arc<dyn PolicyMemory>>),
+    /// What is decided together with other relays, if there are any.
+    shared: Option<Arc<Shared>>,
     /// Our client certificates, which are watched for renewal.
     identities: Identities,
     /// Upstreams of the previous configuration.
@@ -88,7 +92,8 @@ impl<'a> Builder<'a> {
         let (before, built) = (Mutex::default(), Mutex::default());
         let (sent, limits) = (Vec::new(), BTreeMap::new());
         let (policies, identities) = ((Vec::new(), None), Identities::default());
-        Ok(Self { config, clock, tally, sent, resolver, limits, policies, identities, before, built })
+        let shared = None;
+        Ok(Self { config, clock, tally, sent, resolver, limits, policies, shared, identities, before, built })
     }
 
     /// Uses these client certificates.
@@ -118,6 +123,7 @@ impl<'a> Builder<'a> {
         self.limits = memory::limits(store.as_ref(), self.clock.now()).await?;
         let keeper = memory::Keeper::new(Arc::clone(store), Arc::clone(&self.clock));
         self.policies = (known, Some(Arc::new(keeper)));
+        self.shared = Shared::of(store, &self.clock);
         Ok(self)
     }
 
@@ -210,6 +216,15 @@ impl<'a> Builder<'a> {
         let pace = known.unwrap_or_else(fresh);
         let clock = Arc::clone(&self.clock);
         let paced = Paced::new(upstream, &wanted.rates, Arc::clone(&pace), clock, self.tally.clone());
+        let across = self.shared.clone().map(|shared| {
+            let name = match &wanted.route {
+                UpstreamRoute::Smarthost { host, port } => format!("{host}:{port}"),
+                UpstreamRoute::Mx { port } => format!("mx:{port}"),
+                UpstreamRoute::Capture(folder) => folder.display().to_string(),
+            };
+            Arc::new(Across::new(shared, name, &wanted.rates, &self.sent))
+        });
+        let paced = paced.shared(across);
         (Arc::new(paced), Some((wanted.route.clone(), wanted.rates.clone(), pace)))
     }
 
@@ -302,7 +317,10 @@ impl<'a> Builder<'a> {
         if let Some(credentials) = &wanted.credentials {
             let secret = match &credentials.secret {
                 SecretFile::Password(file) => Secret::Password(read_secret(file, "password")?),
-                SecretFile::Oauth(oauth) => Secret::Tokens(tokens(oauth, wanted.ca_file.as_deref())?),
+                SecretFile::Oauth(oauth) => {
+                    let shared = self.shared.clone().map(|shared| shared as Arc<dyn TokenStore>);
+                    Secret::Tokens(tokens(oauth, wanted.ca_file.as_deref())?.shared(shared))
+                }
             };
             smarthost.credentials = Some(Credentials { username: credentials.username.clone(), secret });
             // `tls = "off"` beside a user name means that passwords may be sent in plain text

@@ -9,7 +9,7 @@ use crate::config::units::Span;
 use crate::control::{Answer, Request};
 use crate::desk::circles::CircleWish;
 use crate::message::Address;
-use crate::store::circles::Circle;
+use crate::store::circles::{Circle, CircleId};
 use clap::Subcommand;
 use std::fmt::Write;
 
@@ -25,7 +25,7 @@ pub(super) enum Verb {
     /// Show one circle: its members, who made it, until when
     Show {
         /// Its number
-        id: i64,
+        id: CircleId,
     },
     /// Make a circle: mail to outsiders who are all members is exempt where a rule says `circle = true`
     Make {
@@ -41,7 +41,7 @@ pub(super) enum Verb {
     /// End a circle now
     End {
         /// Its number
-        id: i64,
+        id: CircleId,
     },
 }
 
@@ -67,7 +67,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     }
 }
 
-fn done(context: &Context, id: i64, what: &str) {
+fn done(context: &Context, id: CircleId, what: &str) {
     if context.out.json {
         context.out.json(&serde_json::json!({ "id": id, "state": what }));
     } else {
@@ -114,7 +114,7 @@ fn list(context: &Context, all: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn detail(context: &Context, id: i64) -> Result<(), Failure> {
+fn detail(context: &Context, id: CircleId) -> Result<(), Failure> {
     let found = circles(context)?.into_iter().find(|circle| circle.id == id);
     let circle = found.ok_or_else(|| Failure::failed(format!("there is no circle {id}")))?;
     if context.out.json {

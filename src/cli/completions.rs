@@ -1,6 +1,6 @@
 //! `sekisho completions` and `sekisho version`.
 
-use super::{Cli, Context, Failure};
+use super::{Cli, Context};
 use clap::CommandFactory;
 use serde_json::json;
 
@@ -11,12 +11,10 @@ pub(super) struct Arguments {
     shell: clap_complete::Shell,
 }
 
-#[allow(clippy::unnecessary_wraps)] // every command has the same shape
-pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn run(context: &Context, arguments: &Arguments) {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "sekisho", &mut script);
     context.out.print(&String::from_utf8_lossy(&script));
-    Ok(())
 }
 
 pub(super) fn version(context: &Context) {

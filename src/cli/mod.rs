@@ -207,7 +207,10 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Store(verb) => store::run(context, &verb),
         Command::Node(verb) => node::run(context, &verb),
         Command::Migrate => node::migrate(context),
-        Command::Completions(arguments) => completions::run(context, &arguments),
+        Command::Completions(arguments) => {
+            completions::run(context, &arguments);
+            Ok(())
+        }
         Command::Version => {
             completions::version(context);
             Ok(())

@@ -44,7 +44,10 @@ impl Out {
     }
 
     /// Prints text completely. If the reader is gone (`| head`), the program exits quietly.
-    #[allow(clippy::unused_self)] // printing without an `Out` in hand would be easy to do by mistake
+    #[expect(
+        clippy::unused_self,
+        reason = "printing without an `Out` in hand would be easy to do by mistake"
+    )]
     pub(super) fn print(&self, text: &str) {
         let mut stdout = std::io::stdout().lock();
         if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

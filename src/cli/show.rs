@@ -38,7 +38,7 @@ pub(super) fn headline(out: &Out, explained: &Explanation) -> String {
     if verdict.reasons.is_empty() {
         let _ = writeln!(text, "  no rule asks for anything");
     }
-    // The dangers say what the reasons say, and what cures them.
+    // The risks repeat the reasons, and add what removes them.
     let said: Vec<&String> = match explained.risks.as_slice() {
         [] => verdict.reasons.iter().collect(),
         risks => risks.iter().map(|risk| &risk.en).collect(),

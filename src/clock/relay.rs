@@ -6,6 +6,8 @@
 //! slower, so a difference of an hour is made up within a day, and no duration is off by more than 5 %. Times
 //! shown to others (`Date`, `Received`) are converted to the system clock ([`Clock::shown`]).
 //!
+//! Relays that share a database agree on its clock ([`Clock::agree`]), which then counts as the system clock.
+//!
 //! `Store::recover` adjusts stored times after a restart.
 
 use super::{Clock, Timestamp};
@@ -58,6 +60,8 @@ struct State {
     monotonic: i128,
     system: i128,
     now: i128,
+    /// What is added to the system clock, which is wrong by as much.
+    offset: i128,
 }
 
 impl RelayClock {
@@ -71,7 +75,8 @@ impl<S: Sources> RelayClock<S> {
     /// Starts a clock with these sources.
     pub fn over(sources: S) -> Self {
         let system = sources.system();
-        let state = Mutex::new(State { monotonic: nanos(sources.monotonic()), system, now: system });
+        let state =
+            Mutex::new(State { monotonic: nanos(sources.monotonic()), system, now: system, offset: 0 });
         Self { sources, state }
     }
 
@@ -81,6 +86,7 @@ impl<S: Sources> RelayClock<S> {
         let (monotonic, system) = (nanos(self.sources.monotonic()), self.sources.system());
         let went_by = (monotonic - state.monotonic).max(0);
         let set = system - state.system - went_by;
+        let offset = state.offset;
         if set.abs() >= SET {
             tracing::warn!(
                 seconds = i64::try_from(set / 1_000_000_000).unwrap_or(i64::MAX),
@@ -89,8 +95,18 @@ impl<S: Sources> RelayClock<S> {
         }
         let straight = state.now + went_by;
         let most = went_by / SLEW;
-        *state = State { monotonic, system, now: straight + (system - straight).clamp(-most, most) };
-        (state.now, system)
+        let target = system + offset;
+        let now = straight + (target - straight).clamp(-most, most);
+        *state = State { monotonic, system, now, offset };
+        (now, target)
+    }
+
+    /// The clock that several relays agree on is ahead by so many milliseconds: this one jumps to it. For the start,
+    /// before anything depends on it.
+    pub fn jump(&self, ahead: i64) {
+        self.agree(ahead);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.now = state.system + state.offset;
     }
 }
 
@@ -109,6 +125,22 @@ impl<S: Sources> Clock for RelayClock<S> {
 
     fn wall(&self) -> Timestamp {
         timestamp(self.look().1)
+    }
+
+    fn agree(&self, ahead: i64) {
+        if ahead == 0 {
+            return;
+        }
+        let (now, _) = self.look();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let offset = now + i128::from(ahead) * 1_000_000 - state.system;
+        if (offset - state.offset).abs() >= SET {
+            tracing::warn!(
+                seconds = i64::try_from(offset / 1_000_000_000).unwrap_or(i64::MAX),
+                "this machine's clock differs from the database's, which counts: let NTP set it"
+            );
+        }
+        state.offset = offset;
     }
 
     fn shown(&self, at: Timestamp) -> Timestamp {
@@ -148,6 +180,30 @@ mod tests {
     }
 
     const START: i128 = 1_760_000_000;
+
+    #[test]
+    fn it_follows_the_clock_that_relays_agree_on() {
+        for hour in [3_600, -3_600] {
+            let hands = Arc::new(Hands::default());
+            hands.set(START + hour);
+            let clock = RelayClock::over(Arc::clone(&hands));
+            // At the start it jumps to the database's time.
+            clock.jump(i64::try_from(-hour).unwrap() * 1_000);
+            assert_eq!(clock.now(), timestamp(START * 1_000_000_000));
+            assert_eq!(clock.wall(), clock.now());
+            hands.go(Duration::from_secs(100));
+            assert_eq!(clock.now(), timestamp((START + 100) * 1_000_000_000));
+            // Somebody sets the system's clock right. The database's time tells that it is, and nothing jumps.
+            hands.set(-hour);
+            hands.go(Duration::from_secs(20));
+            let apart = i64::try_from(START + 120).unwrap() * 1_000 - clock.now().0;
+            assert!(apart.abs() <= 1_000, "{apart}: it slews by a twentieth at most");
+            clock.agree(apart);
+            hands.go(Duration::from_hours(1));
+            let off = clock.now().0 - i64::try_from(START + 3_720).unwrap() * 1_000;
+            assert!(off.abs() < 1_000, "{off}");
+        }
+    }
 
     fn clock() -> (Arc<Hands>, RelayClock<Arc<Hands>>) {
         let hands = Arc::new(Hands::default());

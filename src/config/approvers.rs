@@ -3,7 +3,7 @@
 use super::{Config, Reporter, keys, read_file};
 use crate::diagnostic::Diagnostic;
 use crate::policy::Approvers;
-use crate::policy::approvers::{Asked, Managers, SenderGroup};
+use crate::policy::approvers::{Managers, NamedApprover, SenderGroup};
 
 /// The groups. Each name may occur only once.
 pub(super) fn groups(
@@ -59,13 +59,13 @@ impl Config {
 
 /// `manager` needs a file that says who the managers are.
 pub(super) fn managers_named(
-    asked: &[Asked],
+    asked: &[NamedApprover],
     groups: &[SenderGroup],
     file: bool,
     reporter: &Reporter<'_>,
 ) -> Result<(), Diagnostic> {
     let mut all = asked.iter().chain(groups.iter().flat_map(|group| &group.approvers));
-    if !file && all.any(|one| *one == Asked::Manager) {
+    if !file && all.any(|one| *one == NamedApprover::Manager) {
         let said = "\"manager\" is asked, but no file names the managers: set `managers` in [policy]";
         return Err(reporter.wrong("[policy]", "approvers", said));
     }

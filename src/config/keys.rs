@@ -193,7 +193,7 @@ pub(super) struct Policy {
     #[serde(default)]
     pub(super) mode: Mode,
     #[serde(default)]
-    pub(super) approvers: Vec<crate::policy::approvers::Asked>,
+    pub(super) approvers: Vec<crate::policy::approvers::NamedApprover>,
     pub(super) managers: Option<PathBuf>,
     pub(super) expiry: Option<Span>,
     pub(super) sender_first: Option<Span>,

@@ -19,7 +19,7 @@ mod upstream;
 use crate::clock::hours::Term;
 use crate::diagnostic::{Diagnostic, read_toml};
 use crate::listener::{Role, TlsMode};
-use crate::policy::approvers::{Asked, SenderGroup};
+use crate::policy::approvers::{NamedApprover, SenderGroup};
 use crate::policy::{Mode, Organisation};
 use crate::rewrite::plan::CopyOptions;
 use crate::store::Retention;
@@ -136,7 +136,7 @@ pub struct PolicyFiles {
     /// Whether verdicts are enforced or only recorded.
     pub mode: Mode,
     /// Who is asked about a held message if no rule names an approver.
-    pub approvers: Vec<Asked>,
+    pub approvers: Vec<NamedApprover>,
     /// The file that lists who is whose manager.
     pub managers: Option<PathBuf>,
     /// How long a message is held before it is returned undecided.

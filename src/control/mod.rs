@@ -23,7 +23,7 @@ use crate::policy::learned::{Learned, Shared};
 use crate::policy::verdict::RuleOutcome;
 use crate::store::absences::Absence;
 use crate::store::chain::{Head, Verified};
-use crate::store::circles::Circle;
+use crate::store::circles::{Circle, CircleId};
 use crate::store::{HeldRow, HeldState, MessageRow, QueueChange, QueueFilter, QueueRow};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -129,7 +129,7 @@ pub enum Request {
     /// Ends a circle.
     EndCircle {
         /// Its number.
-        id: i64,
+        id: CircleId,
     },
     /// Returns what is known about the people of a message: earlier disclosures and circles.
     Knowledge {
@@ -210,9 +210,9 @@ pub enum Answer {
     /// Circles.
     Circles(Vec<Circle>),
     /// The number of the new circle.
-    Made(i64),
+    Made(CircleId),
     /// The circle was ended.
-    Ended(i64),
+    Ended(CircleId),
     /// The absences.
     Absences(Vec<Absence>),
     /// Whether an absence was stored, or existed and was ended.

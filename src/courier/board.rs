@@ -174,6 +174,11 @@ impl Board {
         self.claim_more(&state);
     }
 
+    /// Whether slots are reserved for mail that is being committed now.
+    pub(super) fn awaits_claims(&self) -> bool {
+        self.lock().reserved > 0
+    }
+
     /// Waits for the next job and marks a worker busy. `None` once the courier drains.
     pub(super) async fn next(&self) -> Option<Job> {
         loop {

@@ -74,7 +74,7 @@ impl Courier {
         match self.store.renew(&leases, until).await {
             Ok(lost) => {
                 for lease in &lost {
-                    tracing::warn!(delivery = lease.delivery, "a lease was lost");
+                    tracing::warn!(delivery = %lease.delivery, "a lease was lost");
                 }
                 self.board.renewed(&leases, &lost, until);
             }

@@ -34,6 +34,9 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+/// How often a drain looks whether the last commits have ended.
+const DRAIN_PAUSE: Duration = Duration::from_millis(10);
+
 /// What the courier works with.
 pub struct Deps {
     /// Where deliveries are stored.
@@ -255,7 +258,12 @@ impl CourierHandle {
             }
         }
         drop(tasks);
-        // a claim that was running when the drain began has added jobs since
+        // mail whose commit was running when the drain began brings its claims only now
+        let began = tokio::time::Instant::now();
+        while self.courier.board.awaits_claims() && began.elapsed() < self.courier.settings.drain {
+            tokio::time::sleep(DRAIN_PAUSE).await;
+        }
+        // these, and claims of our own that were running then, have added jobs since
         for job in self.courier.board.drain() {
             self.courier.give_back(&job.claim, "").await;
         }

@@ -99,7 +99,7 @@ impl Courier {
     /// sent, it counts as uncertain.
     async fn broke_down(&self, job: &Job, words: &str) {
         let (message, delivery) = (job.claim.message, job.claim.lease.delivery);
-        tracing::error!(%message, delivery, words, "a delivery failed because of a bug in the relay");
+        tracing::error!(%message, %delivery, words, "a delivery failed because of a bug in the relay");
         let why = "4.3.0 a bug in the relay; its log has the details".to_owned();
         let fate = if job.status.is_dotted() { Fate::Uncertain(why) } else { Fate::Deferred(why) };
         // needed for the notice, in case the delivery is given up
@@ -254,17 +254,17 @@ impl Courier {
                 Err(StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::Uncertain(_))
                     if !self.board.is_draining() || began.elapsed() < self.settings.drain =>
                 {
-                    tracing::warn!(%message, delivery, "a result could not be recorded yet; trying again");
+                    tracing::warn!(%message, %delivery, "a result could not be recorded yet; trying again");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(RECORD_PAUSE_MOST);
                 }
                 Err(StoreError::Fenced) => {
                     // the delivery was stopped, dropped or taken over meanwhile: the store's state stands
-                    tracing::warn!(%message, delivery, "a result came after the lease was lost");
+                    tracing::warn!(%message, %delivery, "a result came after the lease was lost");
                     return;
                 }
                 Err(error) => {
-                    tracing::error!(%message, delivery, %error, "a result could not be recorded");
+                    tracing::error!(%message, %delivery, %error, "a result could not be recorded");
                     return;
                 }
             }
@@ -313,7 +313,7 @@ fn log_attempt(claim: &Claim, results: &[(Address, RecipientResult)]) {
             }
             _ => tracing::info!(
                 message = %claim.message,
-                delivery = claim.lease.delivery,
+                delivery = %claim.lease.delivery,
                 attempt = claim.attempt,
                 state = %result.state,
                 reply = %result.reply,

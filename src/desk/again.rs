@@ -17,7 +17,7 @@ use crate::message::{Address, Envelope, Header};
 use crate::policy::{Action, Disclosure};
 use crate::rewrite::again::renamed;
 use crate::store::{
-    Body, DeliveryState, ForkRelation, Glance, HeldState, HoldKind, NewHold, NewMessage, NewNotice,
+    Body, DeliveryState, ForkRelation, Glance, HeldState, HoldKind, Message, NewHold, NewMessage, NewNotice,
     NoticeKind, Reason, StoreError, StoredMessage,
 };
 use bytes::BytesMut;
@@ -148,7 +148,7 @@ impl Desk {
                 continue;
             }
             let part = match self.store.message(id).await {
-                Ok(part) => part.envelope,
+                Ok(part) => part.message.envelope,
                 // the contents of this transaction were purged before those of the others
                 Err(StoreError::NotFound(_)) => continue,
                 Err(error) => return Err(error.into()),
@@ -199,7 +199,7 @@ impl Desk {
             Header::parse(old.header.clone()).map_err(|error| DeskError::Unreadable(error.to_string()))?;
         let now = self.now();
         let message_id = format!("{}.again{}.sekisho@{}", left.first, left.before.len() + 1, self.hostname);
-        let mut new = StoredMessage {
+        let message = Message {
             id: Id::new(now, SystemEntropy.bits()),
             received: now,
             envelope: left.envelope.clone(),
@@ -208,9 +208,9 @@ impl Desk {
             message_id,
             verdict: None,
             needles: Arc::default(),
-            held: None,
-            ..old.clone()
+            ..old.message.clone()
         };
+        let mut new = StoredMessage { message, held: None };
         let examiner = self.examiner.borrow().clone();
         let seen = self.examine(&examiner, &new).await?;
         let asked = Event::Asked { by: who.name.clone(), reason };
@@ -242,22 +242,10 @@ impl Desk {
                 relation: ForkRelation::default(),
                 glance: Glance::of(&seen.facts),
             }),
-            id: new.id,
-            received: now,
-            origin: new.origin,
-            envelope: new.envelope,
-            header: new.header,
-            body: new.body,
-            subject: new.subject,
-            message_id: new.message_id,
-            verdict: new.verdict,
-            needles: Vec::new(),
-            deliveries: Vec::new(),
-            ledger: None,
             notices,
-            answers: None,
             events: vec![accepted, Event::Again { of: old.id }, asked],
             fork: seen.fork,
+            ..NewMessage::of(new.message)
         })
     }
 

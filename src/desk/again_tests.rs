@@ -6,7 +6,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::desk::links::{LinkState, Links};
 use crate::desk::principal::{Principal, Roles, Via};
 use crate::desk::wish::How;
-use crate::intake::{Answer, Deps, Dispatch, Doorway, Intake, Reservation, Settings};
+use crate::intake::{Answer, ClientIntake, Deps, Dispatch, Intake, Reservation, Settings};
 use crate::message::Recipient;
 use crate::policy::{Organisation, Policy};
 use crate::store::sqlite::{Options, SqliteStore};
@@ -293,7 +293,7 @@ fn what_was_released_individually_is_asked_for_without_who_was_taken_off() {
         let held = world.comes(&all[..6], &all[..6]).await;
         world.desk.release(&world.approver, held, How::Split, &[address(&all[0])]).await.unwrap();
         let new = world.asks(held).await.unwrap().unwrap();
-        let got = world.message(new).await.envelope.recipients;
+        let got = world.message(new).await.message.envelope.recipients;
         assert_eq!(got.iter().map(|to| to.address.as_str()).collect::<Vec<_>>(), all[1..6]);
     });
 }
@@ -327,7 +327,7 @@ fn its_link_asks_once_and_says_when_the_content_is_past_its_time() {
         world.clock.advance_millis(8 * 24 * 3_600_000);
         // a message is kept until its notices are sent
         for notice in world.desk.store.due_notices(world.clock.now(), 100).await.unwrap() {
-            world.desk.store.drop_notice(notice.notice).await.unwrap();
+            world.desk.store.drop_notice(notice.id).await.unwrap();
         }
         let keep = Retention { contents: Duration::from_hours(7 * 24), ..Retention::default() };
         assert_eq!(world.desk.store.purge(world.clock.now(), keep).await.unwrap().contents, 1);

@@ -4,7 +4,7 @@ use super::principal::{Principal, Via};
 use super::{Desk, DeskError};
 use crate::message::Address;
 use crate::store::StoreError;
-use crate::store::circles::{Circle, NewCircle};
+use crate::store::circles::{Circle, CircleId, NewCircle};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -87,16 +87,16 @@ impl Desk {
     ///
     /// # Errors
     /// There is no such circle, the person may not see circles, or the store failed.
-    pub async fn circle(&self, who: &Principal, id: i64) -> Result<Circle, DeskError> {
+    pub async fn circle(&self, who: &Principal, id: CircleId) -> Result<Circle, DeskError> {
         let found = self.circles(who).await?.into_iter().find(|circle| circle.id == id);
         found.ok_or_else(|| StoreError::NotFound(format!("circle {id}")).into())
     }
 
-    /// Creates a circle and returns its number.
+    /// Creates a circle and returns its id.
     ///
     /// # Errors
     /// The person may not create circles, the circle exceeds a limit, or the store failed.
-    pub async fn make_circle(&self, who: &Principal, wish: CircleWish) -> Result<i64, DeskError> {
+    pub async fn make_circle(&self, who: &Principal, wish: CircleWish) -> Result<CircleId, DeskError> {
         if !makes(who) {
             return Err(DeskError::NotAllowed(format!("{} may not create circles", who.name)));
         }
@@ -113,7 +113,7 @@ impl Desk {
                 at: now,
             })
             .await?;
-        tracing::info!(circle = id, by = %who.name, "a circle was created");
+        tracing::info!(circle = %id, by = %who.name, "a circle was created");
         Ok(id)
     }
 
@@ -121,12 +121,12 @@ impl Desk {
     ///
     /// # Errors
     /// There is no such circle, the person may not end it, or the store failed.
-    pub async fn end_circle(&self, who: &Principal, id: i64) -> Result<(), DeskError> {
+    pub async fn end_circle(&self, who: &Principal, id: CircleId) -> Result<(), DeskError> {
         if !makes(who) {
             return Err(DeskError::NotAllowed(format!("{} may not end circles", who.name)));
         }
         self.store.end_circle(id, &who.name, self.now()).await?;
-        tracing::info!(circle = id, by = %who.name, "a circle was ended");
+        tracing::info!(circle = %id, by = %who.name, "a circle was ended");
         Ok(())
     }
 }

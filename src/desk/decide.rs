@@ -20,9 +20,10 @@ use crate::policy::budget::Sending;
 use crate::policy::verdict::RuleOutcome;
 use crate::rewrite::Hit;
 use crate::rewrite::plan::{Copies, Stamp};
+use crate::store::shared::SpendAsk;
 use crate::store::{
     DeliveryState, HeldDecision, HeldRow, HeldState, InitialState, NewDelivery, NewNotice, NoticeKind,
-    Sibling, StoreError, StoredMessage, Way,
+    Release, Sibling, StoreError, StoredMessage,
 };
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -132,7 +133,7 @@ impl Desk {
             dropped: released.dropped.clone(),
             stood: self.stood(&item).await,
         };
-        let way = Way {
+        let release = Release {
             disclosure: wish.how.disclosure(),
             dropped: wish.drop.clone(),
             acknowledged: released.acknowledged.iter().map(|hit| hit.place.clone()).collect(),
@@ -146,7 +147,7 @@ impl Desk {
                 needles: first.needles,
                 ledger: first.ledger,
                 siblings: leaving.collect(),
-                way: Some(way),
+                release: Some(release),
                 events: vec![event],
                 notices,
                 undo_until: leaves,
@@ -154,6 +155,13 @@ impl Desk {
                 ..HeldDecision::new(item.id, HeldState::Released, &who.name, now, &wish.how.to_string())
             })
             .await?;
+        if self.store.is_shared() {
+            let asks = spending.with(|sending| examiner.budgets.asks(sending, now));
+            let asks = asks.iter().map(|ask| SpendAsk::of(ask, true)).collect();
+            if let Err(error) = self.store.spend(asks, examiner.budgets.oldest(now)).await {
+                tracing::warn!(%error, "what was released is counted at this relay only");
+            }
+        }
         spending.spend(&examiner, now);
         tracing::info!(id = %item.id, how = %wish.how, copies = released.copies, "released");
         self.wake();

@@ -6,7 +6,7 @@ use super::{Desk, DeskError};
 use crate::message::Address;
 use crate::notice::asking::in_time;
 use crate::policy::Approvers;
-use crate::policy::approvers::Asked;
+use crate::policy::approvers::NamedApprover;
 use crate::store::absences::Absence;
 use crate::store::{AskWhy, HeldQuery, HeldState, Order, Scope, StoredMessage};
 use jiff::civil::Date;
@@ -219,7 +219,8 @@ fn candidates(approvers: &Approvers, approver: &Address, configured: &[Address])
     }
     let lists = std::iter::once(&approvers.everything).chain(approvers.by_rule.values());
     let lists = lists.chain(approvers.groups.iter().map(|group| &group.approvers));
-    let addresses = |list: &[Asked]| list.iter().filter_map(Asked::address).cloned().collect::<Vec<_>>();
+    let addresses =
+        |list: &[NamedApprover]| list.iter().filter_map(NamedApprover::address).cloned().collect::<Vec<_>>();
     let holds = |list: &[Address], one: &Address| list.iter().any(|known| known.key() == one.key());
     let mine: Vec<Vec<Address>> =
         lists.map(|list| addresses(list)).filter(|list| holds(list, approver)).collect();
@@ -244,8 +245,8 @@ mod tests {
         Address::parse(text).unwrap()
     }
 
-    fn asked(texts: &[&str]) -> Vec<Asked> {
-        texts.iter().map(|text| Asked::try_from((*text).to_owned()).unwrap()).collect()
+    fn asked(texts: &[&str]) -> Vec<NamedApprover> {
+        texts.iter().map(|text| NamedApprover::try_from((*text).to_owned()).unwrap()).collect()
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub struct RuleView {
 
 /// The facts, for display.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct FactsView {
     /// MAIL FROM; empty for the null sender.
     pub sender: String,

@@ -11,7 +11,7 @@ use crate::clock::hours::Term;
 use crate::clock::{Clock, ManualClock, SystemEntropy, Timestamp};
 use crate::examine::Examiner;
 use crate::id::Id;
-use crate::intake::{Answer, Deps, Dispatch, Doorway, Intake, Reservation, Settings};
+use crate::intake::{Answer, ClientIntake, Deps, Dispatch, Intake, Reservation, Settings};
 use crate::journal::Event;
 use crate::message::{Address, Envelope, Recipient};
 use crate::policy::{Organisation, Policy};

@@ -8,9 +8,10 @@ use crate::journal::Event;
 use crate::message::{Address, Envelope};
 use crate::policy::learned::{Began, Learned};
 use crate::store::learned::Taught;
-use crate::store::{NewMessage, Origin, StoreError};
+use crate::store::{Message, NewMessage, Origin, StoreError};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The result of reading an archive, for the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,30 +80,26 @@ impl Desk {
         let received = self.now();
         let id = Id::new(received, SystemEntropy.bits());
         let record = NewMessage {
-            id,
-            received,
-            origin: Origin::Own { about: None },
-            envelope: Envelope {
-                sender: None,
-                recipients: Vec::new(),
-                smtputf8: false,
-                eight_bit: false,
-                ret: None,
-                envid: None,
-            },
-            header: Bytes::new(),
-            body: self.store.new_body().await?.finish().await?,
-            subject: what.to_owned(),
-            message_id: format!("{id}@record"),
-            verdict: None,
-            needles: Vec::new(),
-            deliveries: Vec::new(),
-            held: None,
-            ledger: None,
-            notices: Vec::new(),
-            answers: None,
             events: vec![event],
-            fork: None,
+            ..NewMessage::of(Message {
+                id,
+                received,
+                origin: Origin::Own { about: None },
+                envelope: Envelope {
+                    sender: None,
+                    recipients: Vec::new(),
+                    smtputf8: false,
+                    eight_bit: false,
+                    ret: None,
+                    envid: None,
+                },
+                header: Bytes::new(),
+                body: self.store.new_body().await?.finish().await?,
+                subject: what.to_owned(),
+                message_id: format!("{id}@record"),
+                verdict: None,
+                needles: Arc::default(),
+            })
         };
         self.store.accept(record).await.map(drop)
     }

@@ -31,6 +31,7 @@ pub mod explain;
 mod interleavings;
 mod known;
 pub mod learning;
+mod link_maker;
 pub mod links;
 pub mod operate;
 pub mod own;
@@ -320,7 +321,7 @@ impl Desk {
             examining.feed(&chunk)?;
         }
         let threads = self.store.disclosed(examining.references()).await?;
-        let circles = self.store.circles_in_force(self.now()).await?;
+        let circles = self.store.circles_in_force(self.now()).await?.circles;
         let shared = self.store.shared(examining.references(), examining.concerned()).await?;
         // this opens archives and may take a while
         let knowledge = Knowledge { threads, circles, shared, identity: message.origin.identity() };

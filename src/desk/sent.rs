@@ -27,17 +27,17 @@ impl Desk {
     /// The store failed.
     pub async fn learn_sent(&self) -> Result<usize, StoreError> {
         let organisation = self.examiner.borrow().organisation.clone();
-        let (mut after, mut learned) = (0, 0);
+        let (mut after, mut learned) = (None, 0);
         loop {
             let page = self.store.through(after).await?;
-            let numbers: Vec<i64> = page.mails.iter().map(|mail| mail.number).collect();
+            let ids: Vec<_> = page.mails.iter().map(|mail| mail.id).collect();
             let batch = page.mails.into_iter().filter_map(|mail| teaches(&organisation, mail)).collect();
-            if !numbers.is_empty() {
-                learned += self.store.learn_sent(numbers, batch, self.now()).await?.learned;
+            if !ids.is_empty() {
+                learned += self.store.learn_sent(ids, batch, self.now()).await?.learned;
             }
-            match page.after {
-                Some(last) => after = last,
-                None => return Ok(learned),
+            after = page.after;
+            if after.is_none() {
+                return Ok(learned);
             }
         }
     }

@@ -124,7 +124,7 @@ impl Desk {
         };
         for circle in circles.iter().filter(made) {
             if let Err(error) = self.end_circle(who, circle.id).await {
-                tracing::warn!(%error, circle = circle.id, "a release was undone, but its circle could not be ended");
+                tracing::warn!(%error, circle = %circle.id, "a release was undone, but its circle could not be ended");
             }
         }
     }

@@ -18,7 +18,7 @@ const LONGEST: usize = 200;
 
 /// The contents of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct ChatNews {
     /// The language.
     pub(super) language: Language,
     /// Decoded subject of the mail.
@@ -61,7 +61,7 @@ struct Fact {
     lines: Vec<String>,
 }
 
-impl Told {
+impl ChatNews {
     fn say(&self, key: &str) -> String {
         say(self.language, key, &[])
     }
@@ -140,7 +140,7 @@ fn unlinked(text: &str) -> String {
 }
 
 /// A card for a Teams workflow (Adaptive Cards 1.4).
-pub(super) fn teams(told: &Told) -> Value {
+pub(super) fn teams(told: &ChatNews) -> Value {
     let run = |text: &str, weight: &str, subtle: bool| json!({ "type": "TextRun", "text": text, "weight": weight, "isSubtle": subtle });
     let rich = |runs: Vec<Value>| json!({ "type": "RichTextBlock", "inlines": runs, "spacing": "Small" });
     let mut body = vec![
@@ -182,7 +182,7 @@ pub(super) fn teams(told: &Told) -> Value {
 }
 
 /// Blocks for an incoming webhook of Slack.
-pub(super) fn slack(told: &Told) -> Value {
+pub(super) fn slack(told: &ChatNews) -> Value {
     let plain = |text: &str| json!({ "type": "plain_text", "text": escaped(text), "emoji": false });
     let section = |text: &str| json!({ "type": "section", "text": plain(text) });
     let mut blocks =
@@ -226,8 +226,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn told(language: Language, subject: &str, news: News) -> Told {
-        Told {
+    fn told(language: Language, subject: &str, news: News) -> ChatNews {
+        ChatNews {
             language,
             subject: subject.to_owned(),
             sender: "hanako.tanaka@example.co.jp".to_owned(),
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn payloads_are_as_they_were() {
         let ja = told(Language::Ja, "お知らせ", held());
-        let en = Told {
+        let en = ChatNews {
             risks: vec!["Addresses shown to each other".to_owned()],
             ..told(Language::En, "News", decided())
         };
@@ -309,7 +309,7 @@ mod tests {
 
     fn harmless(words: &str) -> Result<(), TestCaseError> {
         let mark = format!("QQ{words}QQ");
-        let risky = |news| Told {
+        let risky = |news| ChatNews {
             sender: format!("{words}@x.example"),
             people: vec![format!("\"{words}\"@x.example")],
             risks: vec![mark.clone()],

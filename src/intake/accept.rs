@@ -16,9 +16,10 @@ use crate::rewrite::Hit;
 use crate::rewrite::compose::synthesised_message_id;
 use crate::rewrite::plan::{Copies, Stamp};
 use crate::store::{
-    Body, BodyWriter, ForkRelation, Glance, HoldKind, InitialState, NewHold, NewMessage, NewNotice,
+    Body, BodyWriter, ForkRelation, Glance, HoldKind, InitialState, Message, NewHold, NewMessage, NewNotice,
     NoticeKind, Origin, Reason, StoreError,
 };
+use std::sync::Arc;
 use tracing::{info, warn};
 
 /// A message that arrived completely and was judged; only its body has still to be closed in the store.
@@ -28,6 +29,8 @@ pub(super) struct Judged {
     pub(super) received: Timestamp,
     pub(super) origin: Origin,
     pub(super) seen: Examination,
+    /// How many circles had ended when it was judged.
+    pub(super) circles: Option<i64>,
 }
 
 /// A judged message whose copies were planned and audited, and for which budgets were asked. If it is held, its
@@ -60,7 +63,7 @@ impl Intake {
         judged: Judged,
         body: Box<dyn BodyWriter>,
     ) -> Result<Answer, Answer> {
-        let (planned, reserved) = self.plan(examiner, judged);
+        let (planned, reserved) = self.plan(examiner, judged).await;
         let (id, settled) = (planned.judged.id, &planned.settled);
         if settled.verdict.action() == Action::Reject {
             info!(%id, action = "reject", "refused by a rule");
@@ -87,10 +90,11 @@ impl Intake {
     }
 
     /// Plans and audits the copies, and asks budgets for room; the reservation is kept once all is committed.
-    fn plan(&self, examiner: &Examiner, judged: Judged) -> (Planned, Option<Reserved>) {
+    async fn plan(&self, examiner: &Examiner, judged: Judged) -> (Planned, Option<Reserved>) {
         let stamp = self.stamp(judged.id, judged.received, &judged.origin);
         let settled = examiner.settle(&judged.seen, &stamp);
-        let (settled, reserved) = budget::within(examiner, &judged.seen, settled, self.clock());
+        let (settled, reserved) =
+            budget::within(examiner, &judged.seen, settled, self.store(), self.clock()).await;
         (Planned { judged, stamp, settled }, reserved)
     }
 
@@ -206,27 +210,30 @@ impl Planned {
 
     /// What is committed: the message, and what becomes of it.
     pub(super) fn into_new(self, body: Body, accepted: Event, outcome: Outcome) -> NewMessage {
-        let Self { judged: Judged { id, received, origin, seen }, stamp, settled } = self;
+        let Self { judged: Judged { id, received, origin, seen, circles }, stamp, settled } = self;
         let Outcome { copies, state, held, notices, event } = outcome;
+        let circles = circles.filter(|_| seen.facts.circle && held.is_none());
         let Copies { deliveries, needles, ledger, left_out: _ } = copies;
         NewMessage {
-            id,
-            received,
-            origin,
-            message_id: seen.facts.message_id.unwrap_or_else(|| synthesised_message_id(&stamp)),
-            subject: seen.facts.subject,
-            envelope: seen.envelope,
-            header: seen.header,
-            body,
-            verdict: Some(settled.verdict),
-            needles,
             deliveries: born(deliveries, state),
             held,
             ledger,
             notices,
-            answers: None,
             events: std::iter::once(accepted).chain(event).collect(),
             fork: seen.fork,
+            circles,
+            ..NewMessage::of(Message {
+                id,
+                received,
+                origin,
+                message_id: seen.facts.message_id.unwrap_or_else(|| synthesised_message_id(&stamp)),
+                subject: seen.facts.subject,
+                envelope: seen.envelope,
+                header: seen.header,
+                body,
+                verdict: Some(settled.verdict),
+                needles: Arc::new(needles),
+            })
         }
     }
 }

@@ -3,16 +3,19 @@
 use crate::clock::{Clock, Timestamp};
 use crate::examine::{Examination, Examiner, Settled};
 use crate::message::Address;
-use crate::policy::budget::{Reserved, Sending};
+use crate::policy::budget::{Budgets, Given, Reserved, Sending};
 use crate::policy::{Mode, Timing};
 use crate::rewrite::Delivery;
+use crate::store::Store;
+use crate::store::shared::SpendAsk;
 
 /// Reserves what the copies of a message need; the caller keeps the reservation once they are committed. If a
 /// budget has no room the message is held; in observe mode this is only recorded.
-pub(super) fn within(
+pub(super) async fn within(
     examiner: &Examiner,
     seen: &Examination,
     settled: Settled,
+    store: &dyn Store,
     clock: &dyn Clock,
 ) -> (Settled, Option<Reserved>) {
     let Some(copies) = settled.copies.as_ref().filter(|_| !examiner.budgets.is_idle()) else {
@@ -25,12 +28,19 @@ pub(super) fn within(
     };
     let recipients = of(copies.deliveries.iter());
     let sending = sending(seen, &recipients);
-    match examiner.budgets.reserve(sending, at, clock) {
+    let budgets = &examiner.budgets;
+    let reserved = if store.is_shared() {
+        asked(budgets, store, sending, at, now).await;
+        budgets.reserve_shared(sending, at, clock)
+    } else {
+        budgets.reserve(sending, at, clock)
+    };
+    match reserved {
         Ok(reserved) => (settled, Some(reserved)),
         Err(outcome) => {
             let observed = settled.verdict.mode == Mode::Observe;
             if observed {
-                examiner.budgets.spend(sending, at);
+                spend(budgets, store, sending, at, now).await;
             }
             let Settled { mut verdict, copies, hits, prevents } = settled;
             verdict.add(outcome);
@@ -40,11 +50,46 @@ pub(super) fn within(
     }
 }
 
+/// Asks the other relays for room, unless they left enough to us. If the store cannot be asked, the message is not
+/// committed either.
+async fn asked(budgets: &Budgets, store: &dyn Store, sending: Sending<'_>, at: Timestamp, now: Timestamp) {
+    let asks = budgets.asks(sending, at);
+    if asks.is_empty() || budgets.at_hand(&asks) {
+        return;
+    }
+    let wanted = asks.iter().map(|ask| SpendAsk::of(ask, false)).collect();
+    match store.spend(wanted, budgets.oldest(now)).await {
+        Ok(given) => {
+            let given: Vec<Given> =
+                given.into_iter().map(|now| Given { given: now.given, slots: now.slots }).collect();
+            budgets.learn(&asks, &given);
+        }
+        Err(error) => tracing::warn!(%error, "the budgets of all relays cannot be asked"),
+    }
+}
+
+/// Counts these recipients even if a budget is exceeded, at all relays.
+async fn spend(budgets: &Budgets, store: &dyn Store, sending: Sending<'_>, at: Timestamp, now: Timestamp) {
+    if store.is_shared() {
+        let forced = budgets.asks(sending, at).iter().map(|ask| SpendAsk::of(ask, true)).collect();
+        if let Err(error) = store.spend(forced, budgets.oldest(now)).await {
+            tracing::warn!(%error, "what was released is counted at this relay only");
+        }
+    }
+    budgets.spend(sending, at);
+}
+
 /// Counts the copies of a message that follows an earlier decision; they are not checked, because the
 /// decision included them.
-pub(super) fn follow(examiner: &Examiner, seen: &Examination, recipients: &[Address], now: Timestamp) {
+pub(super) async fn follow(
+    examiner: &Examiner,
+    seen: &Examination,
+    recipients: &[Address],
+    store: &dyn Store,
+    now: Timestamp,
+) {
     let recipients: Vec<&Address> = recipients.iter().collect();
-    examiner.budgets.spend(sending(seen, &recipients), now);
+    spend(&examiner.budgets, store, sending(seen, &recipients), now, now).await;
 }
 
 /// All recipients of these copies.

@@ -2,7 +2,7 @@
 
 use super::Intake;
 use crate::rewrite::Delivery;
-use crate::store::{Claim, InitialState, NewDelivery, NewMessage, StoreError, StoredMessage};
+use crate::store::{AskId, Claim, InitialState, NewDelivery, NewMessage, StoreError, StoredMessage};
 use std::sync::Arc;
 
 /// The courier as intake sees it. New deliveries can go directly to it.
@@ -24,8 +24,8 @@ pub trait Reservation: Send {
 
 impl Intake {
     /// Commits a message. New deliveries go directly to the courier as far as it has room. `asks` are the
-    /// rows that one of our own mails answers.
-    pub(super) async fn commit(&self, mut message: NewMessage, asks: Vec<i64>) -> Result<(), StoreError> {
+    /// asks that one of our own mails answers.
+    pub(super) async fn commit(&self, mut message: NewMessage, asks: Vec<AskId>) -> Result<(), StoreError> {
         let due = message.deliveries.iter().filter(|new| new.state == InitialState::Ready).count();
         let reservation = self.0.dispatch.reserve(due);
         let places = reservation.slots().min(due);
@@ -34,15 +34,23 @@ impl Intake {
             new.state = InitialState::Sending { until };
         }
         let rings = !message.notices.is_empty() || message.held.is_some();
-        let stored = (places > 0).then(|| Arc::new(as_stored(&message)));
-        let claims = if asks.is_empty() {
-            self.0.store.accept(message).await?
-        } else {
-            self.0.store.accept_telling(message, asks).await?
-        };
-        if let Some(stored) = stored {
-            reservation.dispatch(stored, claims);
-        }
+        let stored =
+            (places > 0).then(|| Arc::new(StoredMessage { message: message.message.clone(), held: None }));
+        let store = Arc::clone(&self.0.store);
+        // a task of its own: if the caller is stopped meanwhile, the claims must still reach the courier, which
+        // gives them back in a drain; nobody else would before their leases end
+        let committed = tokio::spawn(async move {
+            let claims = if asks.is_empty() {
+                store.accept(message).await?
+            } else {
+                store.accept_telling(message, asks).await?
+            };
+            if let Some(stored) = stored {
+                reservation.dispatch(stored, claims);
+            }
+            Ok::<(), StoreError>(())
+        });
+        committed.await.map_err(|error| StoreError::Unavailable(format!("the commit ended: {error}")))??;
         if due > places {
             self.0.dispatch.wake();
         }
@@ -56,21 +64,4 @@ impl Intake {
 /// Copies as they are committed.
 pub(super) fn born(deliveries: Vec<Delivery>, state: InitialState) -> Vec<NewDelivery> {
     deliveries.into_iter().map(|delivery| NewDelivery { delivery, state }).collect()
-}
-
-/// The message as the courier would read it from the store.
-fn as_stored(message: &NewMessage) -> StoredMessage {
-    StoredMessage {
-        id: message.id,
-        received: message.received,
-        origin: message.origin.clone(),
-        envelope: message.envelope.clone(),
-        header: message.header.clone(),
-        body: message.body.clone(),
-        subject: message.subject.clone(),
-        message_id: message.message_id.clone(),
-        verdict: None,
-        needles: Arc::new(message.needles.clone()),
-        held: None,
-    }
 }

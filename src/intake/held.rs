@@ -6,7 +6,7 @@
 
 use super::accept::{Outcome, Planned};
 use super::budget;
-use super::forks::{self, Course};
+use super::forks::{self, ForkAction};
 use super::{Answer, Intake};
 use crate::clock::Timestamp;
 use crate::examine::{Examination, Examiner};
@@ -16,7 +16,7 @@ use crate::message::Address;
 use crate::policy::Disclosure;
 use crate::rewrite::plan::{Copies, Stamp};
 use crate::store::{
-    Body, ForkRelation, HeldState, InitialState, NewHold, NewNotice, NoticeKind, StoreError, Way,
+    Body, ForkRelation, HeldState, InitialState, NewHold, NewNotice, NoticeKind, Release, StoreError,
 };
 
 /// How often a plan is made again before the client is asked to retry.
@@ -35,28 +35,28 @@ impl Intake {
         let now = self.clock().now();
         let hold = planned.hold(examiner, alike, self.hold_ends(now));
         let Some(fork) = seen.fork else {
-            let (outcome, answer) = self.outcome(planned, hold, &Course::Begin, None, now);
+            let (outcome, answer) = self.outcome(planned, hold, &ForkAction::Begin, None, now);
             let message = planned.clone().into_new(body.clone(), planned.accepted(), outcome);
             return self.commit(message, Vec::new()).await.map(|()| answer);
         };
         let mut again = false;
         for _ in 0..ROUNDS {
-            let standing = self.store().standing(fork.group).await?;
+            let group = self.store().group_items(fork.group).await?;
             let named = seen.facts.envelope_only.is_empty();
-            let course = match forks::course(&standing, fork.variant, named) {
+            let action = match forks::action(&group, fork.variant, named) {
                 // Its sender sent it again after it was returned: it is judged as a new mail.
-                Course::Back(..) if again => Course::Begin,
-                course => course,
+                ForkAction::Return(..) if again => ForkAction::Begin,
+                action => action,
             };
-            let (course, copies) = carried_out(examiner, seen, &planned.stamp, course);
+            let (action, copies) = carried_out(examiner, seen, &planned.stamp, action);
             let relation = ForkRelation {
-                joins: joins(&course),
-                adds_to: if let Course::Addendum(item) = &course { Some(*item) } else { None },
+                joins: joins(&action),
+                adds_to: if let ForkAction::Addendum(item) = &action { Some(*item) } else { None },
                 awaited: forks::awaited(seen),
-                expected: Some(standing.token),
+                expected: Some(group.token),
             };
             let hold = NewHold { relation, ..hold.clone() };
-            let (outcome, answer) = self.outcome(planned, hold, &course, copies, now);
+            let (outcome, answer) = self.outcome(planned, hold, &action, copies, now);
             let following = budget::of(outcome.copies.deliveries.iter());
             let following: Vec<Address> = following.into_iter().cloned().collect();
             let message = planned.clone().into_new(body.clone(), planned.accepted(), outcome);
@@ -65,8 +65,8 @@ impl Intake {
                 Err(StoreError::SentAgain) => again = true,
                 done => {
                     if done.is_ok() {
-                        budget::follow(examiner, seen, &following, self.clock().now());
-                        tracing::info!(id = %planned.judged.id, ?course, "a further transaction of a held mail");
+                        budget::follow(examiner, seen, &following, self.store(), self.clock().now()).await;
+                        tracing::info!(id = %planned.judged.id, ?action, "a further transaction of a held mail");
                     }
                     return done.map(|()| answer);
                 }
@@ -75,13 +75,13 @@ impl Intake {
         Err(StoreError::Unavailable("too many transactions of one mail at once".to_owned()))
     }
 
-    /// What becomes of a held message that takes this course, and the answer to the client. `copies` are those of
+    /// What becomes of a held message after this action, and the answer to the client. `copies` are those of
     /// a message that follows an earlier release.
     fn outcome(
         &self,
         planned: &Planned,
         hold: NewHold,
-        course: &Course,
+        action: &ForkAction,
         copies: Option<Copies>,
         now: Timestamp,
     ) -> (Outcome, Answer) {
@@ -89,11 +89,13 @@ impl Intake {
         let waits = Answer::Held(id, planned.settled.verdict.short_reason());
         let joined =
             |item: &Id, state: HeldState| Some(Event::Joined { item: *item, state: state.to_string() });
-        let (notices, event, answer) = match course {
-            Course::Begin | Course::Addendum(_) => (planned.hold_notices(now), None, waits),
-            Course::Join(item) => (Vec::new(), joined(item, HeldState::Held), waits),
-            Course::Follow(item, _) => (Vec::new(), joined(item, HeldState::Released), Answer::Queued(id)),
-            Course::Back(item, state) => {
+        let (notices, event, answer) = match action {
+            ForkAction::Begin | ForkAction::Addendum(_) => (planned.hold_notices(now), None, waits),
+            ForkAction::Join(item) => (Vec::new(), joined(item, HeldState::Held), waits),
+            ForkAction::Follow(item, _) => {
+                (Vec::new(), joined(item, HeldState::Released), Answer::Queued(id))
+            }
+            ForkAction::Return(item, state) => {
                 let kind =
                     if *state == HeldState::Expired { NoticeKind::Expired } else { NoticeKind::Returned };
                 let due = self.clock().now().plus(forks::QUIET);
@@ -105,9 +107,9 @@ impl Intake {
             }
         };
         // If the release can still be undone, this leaves together with the rest.
-        let state = match course {
-            Course::Follow(_, way) => {
-                let later = way.leaves.filter(|leaves| *leaves > self.clock().now());
+        let state = match action {
+            ForkAction::Follow(_, release) => {
+                let later = release.leaves.filter(|leaves| *leaves > self.clock().now());
                 later.map_or(InitialState::Ready, InitialState::Waiting)
             }
             _ => InitialState::Ready,
@@ -117,10 +119,10 @@ impl Intake {
     }
 }
 
-fn joins(course: &Course) -> Option<Id> {
-    match course {
-        Course::Join(item) | Course::Follow(item, _) | Course::Back(item, _) => Some(*item),
-        Course::Begin | Course::Addendum(_) => None,
+fn joins(action: &ForkAction) -> Option<Id> {
+    match action {
+        ForkAction::Join(item) | ForkAction::Follow(item, _) | ForkAction::Return(item, _) => Some(*item),
+        ForkAction::Begin | ForkAction::Addendum(_) => None,
     }
 }
 
@@ -130,24 +132,24 @@ fn carried_out(
     examiner: &Examiner,
     seen: &Examination,
     stamp: &Stamp,
-    course: Course,
-) -> (Course, Option<Copies>) {
-    let Course::Follow(item, way) = course else { return (course, None) };
-    match follow(examiner, seen, stamp, &way) {
-        Some(copies) => (Course::Follow(item, way), Some(copies)),
-        None => (Course::Addendum(item), None),
+    action: ForkAction,
+) -> (ForkAction, Option<Copies>) {
+    let ForkAction::Follow(item, release) = action else { return (action, None) };
+    match follow(examiner, seen, stamp, &release) {
+        Some(copies) => (ForkAction::Follow(item, release), Some(copies)),
+        None => (ForkAction::Addendum(item), None),
     }
 }
 
-fn follow(examiner: &Examiner, seen: &Examination, stamp: &Stamp, way: &Way) -> Option<Copies> {
-    if !seen.facts.problems.is_empty() && way.disclosure != Disclosure::AsIs {
+fn follow(examiner: &Examiner, seen: &Examination, stamp: &Stamp, release: &Release) -> Option<Copies> {
+    if !seen.facts.problems.is_empty() && release.disclosure != Disclosure::AsIs {
         return None;
     }
-    match examiner.copies(seen, way.disclosure, stamp, &way.dropped) {
+    match examiner.copies(seen, release.disclosure, stamp, &release.dropped) {
         Ok(copies) => Some(copies),
-        Err(hits) if way.disclosure == Disclosure::AsIs => {
-            let acknowledged = hits.iter().all(|hit| way.acknowledged.contains(&hit.place));
-            acknowledged.then(|| examiner.as_written(seen, stamp, &way.dropped))
+        Err(hits) if release.disclosure == Disclosure::AsIs => {
+            let acknowledged = hits.iter().all(|hit| release.acknowledged.contains(&hit.place));
+            acknowledged.then(|| examiner.as_written(seen, stamp, &release.dropped))
         }
         Err(_) => None,
     }

@@ -2,7 +2,7 @@
 
 use super::accept::{Judged, refused};
 use super::openings::apart;
-use super::{Answer, Content, Doorway, HeaderCheck, Intake, Reception};
+use super::{Answer, ClientIntake, Content, HeaderCheck, Intake, Reception};
 use crate::clock::Timestamp;
 use crate::examine::{Examination, Examiner, Examining, Refusal};
 use crate::id::Id;
@@ -33,7 +33,7 @@ struct Mail {
 }
 
 #[async_trait]
-impl Doorway for Intake {
+impl ClientIntake for Intake {
     async fn begin(
         &self,
         origin: Origin,
@@ -95,7 +95,7 @@ impl Content for Mail {
     }
 
     async fn finish(self: Box<Self>) -> Answer {
-        match self.conclude().await {
+        match Box::pin(self.conclude()).await {
             Ok(answer) | Err(answer) => answer,
         }
     }
@@ -109,12 +109,13 @@ impl Mail {
 
     async fn conclude(self) -> Result<Answer, Answer> {
         let examining = self.examining.ok_or(Answer::Unavailable)?;
-        let knowledge = knowledge(&self.intake, &examining, self.origin.identity()).await?;
+        let (knowledge, ended) = knowledge(&self.intake, &examining, self.origin.identity()).await?;
         let heavy = self.size > HEAVY || examining.is_heavy();
         let mut seen = judged(examining, knowledge, heavy).await?;
         // The actual content, not what the client declared, decides whether 8BITMIME is needed.
         seen.envelope.eight_bit = self.eight_bit;
-        let judged = Judged { id: self.id, received: self.received, origin: self.origin, seen };
+        let judged =
+            Judged { id: self.id, received: self.received, origin: self.origin, seen, circles: Some(ended) };
         self.intake.accept(&self.examiner, judged, self.body).await
     }
 }
@@ -137,14 +138,14 @@ fn refuse_loop(intake: &Intake, examining: &Examining) -> Result<(), Answer> {
 }
 
 /// What the store knows about this message: disclosures in the threads it belongs to, the circles in force,
-/// and mails that showed its outside recipients to each other.
+/// and mails that showed its outside recipients to each other; and how many circles have ended.
 async fn knowledge(
     intake: &Intake,
     examining: &Examining,
     identity: Option<String>,
-) -> Result<Knowledge, Answer> {
+) -> Result<(Knowledge, i64), Answer> {
     let now = intake.clock().now();
-    let circles = intake.store().circles_in_force(now).await.map_err(|error| refused(&error))?;
+    let in_force = intake.store().circles_in_force(now).await.map_err(|error| refused(&error))?;
     let (references, concerned) = (examining.references(), examining.concerned());
     let threads = match references {
         [] => Vec::new(),
@@ -154,5 +155,5 @@ async fn knowledge(
         [] => Vec::new(),
         _ => intake.store().shared(references, concerned).await.map_err(|error| refused(&error))?,
     };
-    Ok(Knowledge { threads, circles, shared, identity })
+    Ok((Knowledge { threads, circles: in_force.circles, shared, identity }, in_force.ended))
 }

@@ -7,8 +7,9 @@ use crate::message::gathering::header_length;
 use crate::message::{Envelope, Header, Recipient};
 use crate::rewrite::Delivery;
 use crate::rewrite::plan;
-use crate::store::{BodyWriter, InitialState, NewMessage, Origin, StoreError};
+use crate::store::{AskId, BodyWriter, InitialState, Message, NewMessage, Origin, StoreError};
 use bytes::BytesMut;
+use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 
 /// Octets of an enclosed mail copied at a time.
@@ -28,7 +29,7 @@ impl Intake {
     ///
     /// # Errors
     /// The store cannot accept the mail, or its header cannot be parsed.
-    pub async fn tell(&self, mail: OwnMail, asks: Vec<i64>) -> Result<Id, StoreError> {
+    pub async fn tell(&self, mail: OwnMail, asks: Vec<AskId>) -> Result<Id, StoreError> {
         let received = self.clock().now();
         let id = self.new_id(received);
         let origin = Origin::Own { about: mail.about };
@@ -44,7 +45,7 @@ impl Intake {
         }
         let eight_bit = !mail.message.is_ascii() || mail.enclosed.is_some_and(|enclosed| enclosed.eight_bit);
         let deliveries = plan::own(&index, &mail.to, &stamp);
-        let message = NewMessage {
+        let message = Message {
             id,
             received,
             origin,
@@ -64,16 +65,14 @@ impl Intake {
                 .unwrap_or_default(),
             header,
             verdict: None,
-            needles: Vec::new(),
-            deliveries: born(deliveries, InitialState::Ready),
-            held: None,
-            ledger: None,
-            notices: Vec::new(),
-            answers: mail.answers,
-            events: Vec::new(),
-            fork: None,
+            needles: Arc::default(),
         };
-        self.commit(message, asks).await?;
+        let new = NewMessage {
+            deliveries: born(deliveries, InitialState::Ready),
+            answers: mail.answers,
+            ..NewMessage::of(message)
+        };
+        self.commit(new, asks).await?;
         Ok(id)
     }
 

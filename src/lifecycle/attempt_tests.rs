@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::message::{HeaderEdits, Recipient};
-use crate::records::Lease;
+use crate::records::{DeliveryId, Lease};
 use DeliveryState::{Delivered, Dropped, Failed, Paused, Ready, Sending, Uncertain, Waiting};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -36,7 +36,7 @@ fn current(state: DeliveryState) -> Progress {
 fn result(fates: &[(usize, DeliveryState)]) -> AttemptResult {
     let fate = |state| RecipientResult { state, reply: format!("said {state}"), due: None };
     AttemptResult {
-        lease: Lease { delivery: 1, token: 7 },
+        lease: Lease { delivery: DeliveryId::from_engine(1), token: 7 },
         message: crate::id::Id::new(AT, 1),
         at: AT,
         recipients: fates.iter().map(|(number, state)| (address(*number), fate(*state))).collect(),

@@ -73,7 +73,7 @@ pub fn decide<K: Copy + Eq + Hash>(
         expires: None,
         decided: Some((decision.by.clone(), decision.at)),
         decision: Some(decision.decision.clone()),
-        way: decision.way.clone(),
+        release: decision.release.clone(),
         undo_until: decision.undo_until,
     };
     let mut effects = vec![

@@ -4,7 +4,7 @@
 use super::repeats::went_back;
 use super::{QUIET, Refusal};
 use crate::clock::Timestamp;
-use crate::records::{Awaited, GroupStanding, HeldState, HoldKind, ItemStanding, NoticeKind};
+use crate::records::{Awaited, GroupItem, GroupItems, HeldState, HoldKind, NoticeKind};
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::time::Duration;
@@ -17,21 +17,21 @@ pub const BEFORE: Duration = Duration::from_hours(1);
 
 /// The token of what is known of a mail: from its items, oldest first, each with the time of its decision. It
 /// changes with every item and every decision.
-pub fn standing(items: impl IntoIterator<Item = (ItemStanding, Option<Timestamp>)>) -> GroupStanding {
-    let mut standing = GroupStanding::default();
+pub fn group_items(items: impl IntoIterator<Item = (GroupItem, Option<Timestamp>)>) -> GroupItems {
+    let mut group = GroupItems::default();
     for (item, decided) in items {
         let decided = decided.map_or(0, |at| at.0);
-        let _ = write!(standing.token, "{}:{}:{decided};", item.id, item.state);
-        standing.items.push(item);
+        let _ = write!(group.token, "{}:{}:{decided};", item.id, item.state);
+        group.items.push(item);
     }
-    standing
+    group
 }
 
 /// Refuses a plan whose basis has changed since.
 ///
 /// # Errors
 /// [`Refusal::Moved`].
-pub fn unmoved(expected: &str, now: &GroupStanding) -> Result<(), Refusal> {
+pub fn unmoved(expected: &str, now: &GroupItems) -> Result<(), Refusal> {
     if now.token == expected { Ok(()) } else { Err(Refusal::Moved) }
 }
 
@@ -81,8 +81,8 @@ fn merged<T: PartialEq>(mut known: Vec<T>, more: Vec<T>) -> Vec<T> {
 
 /// The recipients that an item still waits for, after a transaction for these arrived.
 #[must_use]
-#[allow(clippy::implicit_hasher)] // callers collect into it
-pub fn still_awaited(mut awaited: Vec<Awaited>, came: &HashSet<&str>) -> Vec<Awaited> {
+pub fn still_awaited<'a>(mut awaited: Vec<Awaited>, came: impl IntoIterator<Item = &'a str>) -> Vec<Awaited> {
+    let came: HashSet<&str> = came.into_iter().collect();
     awaited.retain(|one| !came.contains(one.key.as_str()));
     awaited
 }
@@ -142,21 +142,21 @@ mod tests {
         NOW.plus(Duration::from_secs(seconds))
     }
 
-    fn item(number: u64, state: HeldState) -> ItemStanding {
-        ItemStanding { id: Id::new(NOW, number), state, addendum: false, way: None, variants: Vec::new() }
+    fn item(number: u64, state: HeldState) -> GroupItem {
+        GroupItem { id: Id::new(NOW, number), state, addendum: false, release: None, variants: Vec::new() }
     }
 
     #[test]
     fn the_token_changes_with_every_item_and_decision() {
-        assert_eq!(standing([]), GroupStanding::default());
+        assert_eq!(group_items([]), GroupItems::default());
         let mut tokens = HashSet::from([String::new()]);
         for state in STATES {
             for decided in [None, Some(NOW)] {
-                assert!(tokens.insert(standing([(item(1, state), decided)]).token));
-                assert!(tokens.insert(standing([(item(1, state), decided), (item(2, Held), None)]).token));
+                assert!(tokens.insert(group_items([(item(1, state), decided)]).token));
+                assert!(tokens.insert(group_items([(item(1, state), decided), (item(2, Held), None)]).token));
             }
         }
-        let now = standing([(item(1, Held), None)]);
+        let now = group_items([(item(1, Held), None)]);
         assert_eq!(unmoved(&now.token, &now), Ok(()));
         assert_eq!(unmoved("", &now), Err(Refusal::Moved));
     }
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn colleagues_are_not_waited_for() {
         let one = |key: &str, outside| Awaited { key: key.to_owned(), outside };
-        let left = still_awaited(vec![one("a", true), one("b", false)], &HashSet::from(["a"]));
+        let left = still_awaited(vec![one("a", true), one("b", false)], ["a"]);
         assert_eq!(left, [one("b", false)]);
         assert!(is_complete(&left) && !is_complete(&[one("c", true)]));
     }

@@ -6,6 +6,7 @@
 //! * [`repeats`] repeated messages; [`forks`] how the transactions of one mail become one item
 //! * [`deciding`] decisions on held messages, and the stop by the final check; [`taking`] taking back, and undoing
 //! * [`notices`] when people are told; [`counting`] what a message adds to the numbers
+//! * [`pacing`] rates that several relays share
 //! * [`stored`] stored times after the clock was set
 //!
 //! The key that an engine uses for messages is a type parameter here.
@@ -16,6 +17,7 @@ pub mod deciding;
 pub mod delivery;
 pub mod forks;
 pub mod notices;
+pub mod pacing;
 pub mod repeats;
 pub mod stored;
 pub mod taking;
@@ -23,7 +25,7 @@ pub mod taking;
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
-use crate::records::{HeldState, HookEvent, NoticeKind, Way};
+use crate::records::{HeldState, HookEvent, NoticeKind, Release};
 use std::time::Duration;
 
 /// How long taking back can be undone, so that a mail scanner that follows a link loses nothing.
@@ -113,7 +115,7 @@ pub struct Becomes {
     /// How it was released, or why it was returned.
     pub decision: Option<String>,
     /// How it was released, for transactions that arrive late.
-    pub way: Option<Way>,
+    pub release: Option<Release>,
     /// Until when that can be undone.
     pub undo_until: Option<Timestamp>,
 }
@@ -126,7 +128,7 @@ impl Becomes {
             expires: Some(expires),
             decided: None,
             decision: None,
-            way: None,
+            release: None,
             undo_until: None,
         }
     }

@@ -103,12 +103,12 @@ impl Before {
 
 /// Whether a message was sent again since to one of its recipients: then undoing a take-back would send them two.
 /// `later` are the later transactions of its mail.
-#[allow(clippy::implicit_hasher)] // callers collect into it
 pub fn sent_again<'a, P: IntoIterator<Item = &'a str>>(
     fork: Option<Fork>,
-    people: &HashSet<&str>,
+    people: impl IntoIterator<Item = &'a str>,
     later: impl IntoIterator<Item = (Option<Fork>, P)>,
 ) -> bool {
+    let people: HashSet<&str> = people.into_iter().collect();
     later.into_iter().any(|(other, to)| other == fork && to.into_iter().any(|one| people.contains(one)))
 }
 
@@ -181,9 +181,9 @@ mod tests {
 
     #[test]
     fn who_got_it_again_would_get_two() {
-        let people = HashSet::from(["a", "b"]);
+        let people = ["a", "b"];
         let (one, two) = (Some(fork("one")), Some(fork("two")));
-        assert!(sent_again(one, &people, [(one, vec!["c", "b"])]));
-        assert!(!sent_again(one, &people, [(one, vec!["c"]), (two, vec!["a"]), (None, vec!["a"])]));
+        assert!(sent_again(one, people, [(one, vec!["c", "b"])]));
+        assert!(!sent_again(one, people, [(one, vec!["c"]), (two, vec!["a"]), (None, vec!["a"])]));
     }
 }

@@ -47,7 +47,7 @@ impl Moved {
         }
     }
 
-    /// For an open ask: reminders shift with ages.
+    /// For an open ask: reminders are due by the age of the mail, so they shift like its age.
     pub fn ask(self, why: AskWhy) -> i64 {
         match why {
             AskWhy::Deputy | AskWhy::Escalated | AskWhy::Expiring => self.age,

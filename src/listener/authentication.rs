@@ -18,7 +18,7 @@ impl Conversation {
         };
         let address = self.client.peer.ip();
         let decision = match &claim {
-            Claim::Lookup { user } => match auth.authenticator.lookup(user, address) {
+            Claim::Lookup { user } => match auth.authenticator.lookup(user, address).await {
                 Ok((keys, guess)) => {
                     self.guess = Some(Box::new(guess));
                     return self.session.keys(keys, &nonce());

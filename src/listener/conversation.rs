@@ -9,7 +9,7 @@ use super::wire::{Over, Patience, Wire};
 use super::{Shared, Shutdown, TlsMode, answers, journal, stopped};
 use crate::accounts::guesses::Guess;
 use crate::accounts::{Identity, Senders, Tenant};
-use crate::intake::{Answer, Doorway, Reception};
+use crate::intake::{Answer, ClientIntake, Reception};
 use crate::message::Address;
 use crate::smtp::{BareLf, Event, Fault, Session};
 use crate::store::Origin;
@@ -55,7 +55,7 @@ pub(super) struct Conversation {
     pub(super) identity: Option<Box<Identity>>,
     /// The failed-attempt accounting of a SCRAM exchange in progress.
     pub(super) guess: Option<Box<Guess>>,
-    doorway: Arc<dyn Doorway>,
+    intake: Arc<dyn ClientIntake>,
     transaction: Option<Box<Transaction>>,
     incoming: Option<Box<Incoming>>,
     began: Instant,
@@ -68,7 +68,7 @@ impl Conversation {
         stream: Stream,
         client: Client,
         shared: Arc<Shared>,
-        doorway: Arc<dyn Doorway>,
+        intake: Arc<dyn ClientIntake>,
         shutdown: Shutdown,
     ) -> Self {
         let now = Instant::now();
@@ -79,7 +79,7 @@ impl Conversation {
             shared,
             identity: None,
             guess: None,
-            doorway,
+            intake,
             transaction: None,
             incoming: None,
             began: now,
@@ -356,9 +356,9 @@ impl Conversation {
         };
         let check = self.checks().check();
         let reception = if self.shared.settings.role.is_journal() {
-            self.doorway.copied(origin, check).await
+            self.intake.copied(origin, check).await
         } else {
-            self.doorway.begin(origin, envelope, check).await
+            self.intake.begin(origin, envelope, check).await
         };
         match reception {
             Ok(reception) => {

@@ -32,7 +32,7 @@ mod transaction;
 mod visit;
 mod wire;
 
-use crate::intake::Doorway;
+use crate::intake::ClientIntake;
 use crate::smtp::{Options, StartTls};
 use gate::Gate;
 pub use settings::{Limits, Role, Settings, Tls, TlsMode};
@@ -159,7 +159,7 @@ impl Listener {
     /// Serves until `shutdown`, then drains: it accepts no new connections, sends 421 4.3.2 to sessions that
     /// wait for a command, and gives messages being received `limits.drain` to end. Returns when all
     /// sessions have ended.
-    pub async fn run(mut self, doorway: Arc<dyn Doorway>, mut shutdown: Shutdown) {
+    pub async fn run(mut self, intake: Arc<dyn ClientIntake>, mut shutdown: Shutdown) {
         let sessions_open = {
             let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
             shared.settings.tally.sessions.clone()
@@ -179,7 +179,7 @@ impl Listener {
                         accepts = true;
                         let shared = Arc::clone(&self.shared.read().unwrap_or_else(PoisonError::into_inner));
                         let visit = Visit { stream, peer, shared, shutdown: sessions_shutdown.clone() };
-                        if let Some(session) = visit.admit(&gate, &doorway) {
+                        if let Some(session) = visit.admit(&gate, &intake) {
                             sessions.spawn(session);
                         }
                     }

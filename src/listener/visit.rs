@@ -5,7 +5,7 @@ use super::conversation::{Client, Conversation};
 use super::gate::{Gate, Pass};
 use super::stream::Stream;
 use super::{Settings, Shared, Shutdown, TlsMode, proxy, stopped};
-use crate::intake::Doorway;
+use crate::intake::ClientIntake;
 use crate::smtp::BareLf;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -28,7 +28,7 @@ impl Visit {
     pub(super) fn admit(
         mut self,
         gate: &Arc<Gate>,
-        doorway: &Arc<dyn Doorway>,
+        intake: &Arc<dyn ClientIntake>,
     ) -> Option<impl Future<Output = ()> + Send + 'static + use<>> {
         self.peer = SocketAddr::new(self.peer.ip().to_canonical(), self.peer.port());
         let settings = &self.shared.settings;
@@ -47,7 +47,7 @@ impl Visit {
         if direct && !self.waits() {
             return None;
         }
-        let doorway = Arc::clone(doorway);
+        let intake = Arc::clone(intake);
         Some(async move {
             let conversation = if direct {
                 let client = client(&self.shared.settings, self.peer, true);
@@ -55,12 +55,12 @@ impl Visit {
                     Stream::Plain(self.stream),
                     client,
                     self.shared,
-                    doorway,
+                    intake,
                     self.shutdown,
                 ))
             } else {
                 // Boxed, so that the preparation does not make the future of every session larger.
-                Box::pin(self.prepare(proxied, &mut pass, doorway)).await
+                Box::pin(self.prepare(proxied, &mut pass, intake)).await
             };
             if let Some(conversation) = conversation {
                 conversation.run().await;
@@ -74,7 +74,7 @@ impl Visit {
         mut self,
         proxied: bool,
         pass: &mut Pass,
-        doorway: Arc<dyn Doorway>,
+        intake: Arc<dyn ClientIntake>,
     ) -> Option<Conversation> {
         let mut known = true;
         if proxied {
@@ -88,7 +88,7 @@ impl Visit {
         }
         let client = client(&self.shared.settings, self.peer, known);
         let mut conversation =
-            Conversation::new(Stream::Plain(self.stream), client, self.shared, doorway, self.shutdown);
+            Conversation::new(Stream::Plain(self.stream), client, self.shared, intake, self.shutdown);
         if conversation.is_implicit() && conversation.shake_hands().await.is_err() {
             return None;
         }

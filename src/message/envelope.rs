@@ -52,7 +52,7 @@ impl Recipient {
 
 /// When the delivery of a recipient is to be reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(clippy::struct_excessive_bools)] // the four keywords of RFC 3461 §4.1, each on or off
+#[expect(clippy::struct_excessive_bools, reason = "the four keywords of RFC 3461 §4.1, each on or off")]
 pub struct Notify {
     /// `NEVER`; excludes the others.
     pub never: bool,

@@ -27,14 +27,20 @@ pub trait LinkMaker: Send + Sync + 'static {
 
 /// The links of one mail.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // as in `LinkAction`
 pub struct Links {
+    /// Sends it individually.
     pub split: Option<String>,
+    /// Takes it back.
     pub take_back: Option<String>,
+    /// Undoes taking it back.
     pub undo: Option<String>,
+    /// Asks an approver to send it as it is.
     pub as_is: Option<String>,
+    /// Asks an approver to send it again, openly.
     pub again: Option<String>,
+    /// For an approver: sends it individually.
     pub approve_split: Option<String>,
+    /// For an approver: returns it to its sender.
     pub give_back: Option<String>,
     /// The message's page, where people have to sign in.
     pub view: Option<String>,

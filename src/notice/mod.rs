@@ -191,7 +191,7 @@ pub fn compose(
         about: Some(matter.message.id),
         to,
         message: message.into(),
-        answers: Some(notice.notice),
+        answers: Some(notice.id),
         enclosed,
     })
 }

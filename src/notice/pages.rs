@@ -15,7 +15,7 @@ use super::locale::{LANGUAGES, language_of, number, text};
 use super::mail::{Head, alternative};
 use super::page::{Button, MAX_LINE, MAX_LISTED, Page, Tone};
 use super::people::People;
-use super::whom::{Told, sender_of};
+use super::whom::{Addressee, sender_of};
 use super::{Letterhead, Matter, Moment, safe};
 use crate::clock::Timestamp;
 use crate::message::Address;
@@ -42,7 +42,7 @@ pub(super) struct Desk<'a> {
 
 impl Desk<'_> {
     /// Who is told in the sender's place, and an empty page in their language.
-    fn to_sender(&self, tone: Tone) -> Option<(Told, Page)> {
+    fn to_sender(&self, tone: Tone) -> Option<(Addressee, Page)> {
         let told = sender_of(self.matter.message, self.letterhead)?;
         let mut page = Page::new(self.language(&told.address), tone);
         if !told.is_sender {

@@ -6,8 +6,8 @@ use super::Letterhead;
 use super::links::LinkMaker;
 use crate::clock::{Clock, Entropy, Timestamp};
 use crate::id::Id;
-use crate::intake::OwnMail;
-use crate::store::{Store, StoreError};
+use crate::intake::{Intake, OwnMail};
+use crate::store::{AskId, Store, StoreError};
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -37,7 +37,18 @@ pub trait OwnIntake: Send + Sync + 'static {
     async fn own(&self, mail: OwnMail) -> Result<Id, StoreError>;
 
     /// Commits a mail to an approver, and marks these asks as sent.
-    async fn tell(&self, mail: OwnMail, asks: Vec<i64>) -> Result<Id, StoreError>;
+    async fn tell(&self, mail: OwnMail, asks: Vec<AskId>) -> Result<Id, StoreError>;
+}
+
+#[async_trait]
+impl OwnIntake for Intake {
+    async fn own(&self, mail: OwnMail) -> Result<Id, StoreError> {
+        Self::own(self, mail).await
+    }
+
+    async fn tell(&self, mail: OwnMail, asks: Vec<AskId>) -> Result<Id, StoreError> {
+        Self::tell(self, mail, asks).await
+    }
 }
 
 /// Sends notices as they become due.

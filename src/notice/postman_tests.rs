@@ -7,7 +7,8 @@ use crate::message::Address;
 use crate::store::prelude::*;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{
-    ForkRelation, HoldKind, LinkAction, NewHold, NewMessage, NewNotice, NoticeKind, Reason, StoredMessage,
+    AskId, ForkRelation, HoldKind, LinkAction, NewHold, NewMessage, NewNotice, NoticeKind, Reason,
+    StoredMessage,
 };
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -30,7 +31,7 @@ impl OwnIntake for Scripted {
         Ok(Id::new(RECEIVED, 99))
     }
 
-    async fn tell(&self, mail: OwnMail, asks: Vec<i64>) -> Result<Id, StoreError> {
+    async fn tell(&self, mail: OwnMail, asks: Vec<AskId>) -> Result<Id, StoreError> {
         if let Some(Some(error)) = self.script.lock().unwrap().pop_front() {
             return Err(error);
         }
@@ -96,17 +97,6 @@ impl Office {
     async fn hold(&self, message: StoredMessage) {
         let due = |kind| NewNotice { kind, due: RECEIVED };
         let held = NewMessage {
-            id: message.id,
-            received: message.received,
-            origin: message.origin,
-            envelope: message.envelope,
-            header: message.header,
-            body: message.body,
-            subject: message.subject,
-            message_id: message.message_id,
-            verdict: message.verdict,
-            needles: Vec::new(),
-            deliveries: Vec::new(),
             held: Some(NewHold {
                 kind: HoldKind::Ask,
                 reasons: vec![Reason::said("strangers", "他人")],
@@ -116,11 +106,8 @@ impl Office {
                 relation: ForkRelation::default(),
                 glance: crate::store::Glance::default(),
             }),
-            ledger: None,
             notices: vec![due(NoticeKind::Held), due(NoticeKind::HeldApprovers)],
-            answers: None,
-            events: Vec::new(),
-            fork: None,
+            ..NewMessage::of(message.message)
         };
         self.store.accept(held).await.unwrap();
     }

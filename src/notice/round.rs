@@ -33,7 +33,7 @@ impl Postman {
     pub(super) async fn deal_with(&self, notice: &DueNotice, now: Timestamp) -> Result<(), StoreError> {
         let message = match self.store.message(notice.message).await {
             Ok(message) => message,
-            Err(StoreError::NotFound(_)) => return self.store.drop_notice(notice.notice).await,
+            Err(StoreError::NotFound(_)) => return self.store.drop_notice(notice.id).await,
             Err(error) => return Err(error),
         };
         let letterhead = self.letterhead_now(now).await?;
@@ -45,21 +45,21 @@ impl Postman {
             | NoticeKind::Escalated => {
                 let alone = self.settles_alone(&message, &letterhead).await?;
                 match plan(notice.kind, &message, &letterhead, alone, now) {
-                    Some(plan) => self.store.plan_asks(notice.notice, plan).await,
-                    None => self.store.drop_notice(notice.notice).await,
+                    Some(plan) => self.store.plan_asks(notice.id, plan).await,
+                    None => self.store.drop_notice(notice.id).await,
                 }
             }
             NoticeKind::Settled => {
                 let told = self.store.told(message.id).await?;
                 match settled(&message, told, &letterhead, now) {
-                    Some(plan) => self.store.plan_asks(notice.notice, plan).await,
-                    None => self.store.drop_notice(notice.notice).await,
+                    Some(plan) => self.store.plan_asks(notice.id, plan).await,
+                    None => self.store.drop_notice(notice.id).await,
                 }
             }
             NoticeKind::Expiring if too_early(&message, &letterhead, now).is_some() => {
                 let plan =
                     AskPlan { notices: again(notice.kind, &message, &letterhead, now), ..AskPlan::default() };
-                self.store.plan_asks(notice.notice, plan).await
+                self.store.plan_asks(notice.id, plan).await
             }
             _ => self.tell_sender(notice, &message, &letterhead, now).await,
         }
@@ -113,12 +113,12 @@ impl Postman {
         let without = Matter { message, deliveries: &deliveries, links: &NO_LINKS, details: &details };
         // links are created only for mail that is sent
         if compose(notice, &without, letterhead, moment).is_none() {
-            return self.store.drop_notice(notice.notice).await;
+            return self.store.drop_notice(notice.id).await;
         }
         let links = self.sender_links(notice.kind, message, letterhead).await?;
         let matter = Matter { links: &links, ..without };
         let Some(mail) = compose(notice, &matter, letterhead, moment) else {
-            return self.store.drop_notice(notice.notice).await;
+            return self.store.drop_notice(notice.id).await;
         };
         let id = self.intake.own(mail).await?;
         debug!(about = %notice.message, kind = ?notice.kind, %id, "notice queued");
@@ -223,7 +223,7 @@ impl Postman {
 
     async fn ask_one(&self, ask: &Ask, now: Timestamp) -> Result<(), StoreError> {
         let Some(message) = self.waiting(ask).await? else {
-            return self.store.drop_asks(vec![ask.row]).await;
+            return self.store.drop_asks(vec![ask.id]).await;
         };
         let journal = self.store.journal(ask.message).await?;
         let words = if ask.why == AskWhy::AsIs { wish(&journal) } else { None };
@@ -236,11 +236,11 @@ impl Postman {
         let moment = Moment { now, bits: self.entropy.bits() };
         match compose_ask(ask, &matter, words.as_deref(), &letterhead, moment) {
             Some(mail) => {
-                let id = self.intake.tell(mail, vec![ask.row]).await?;
+                let id = self.intake.tell(mail, vec![ask.id]).await?;
                 debug!(about = %ask.message, why = ?ask.why, %id, "notice queued");
                 Ok(())
             }
-            None => self.store.drop_asks(vec![ask.row]).await,
+            None => self.store.drop_asks(vec![ask.id]).await,
         }
     }
 
@@ -254,9 +254,9 @@ impl Postman {
                         _ => None,
                     };
                     put_in(&mut waiting, message, ask.why, words);
-                    told.push(ask.row);
+                    told.push(ask.id);
                 }
-                None => over.push(ask.row),
+                None => over.push(ask.id),
             }
         }
         if !over.is_empty() {

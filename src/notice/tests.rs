@@ -10,7 +10,9 @@ use crate::policy::risks::Risk;
 use crate::policy::verdict::{Mode, RuleOutcome};
 use crate::policy::{Demand, Disclosure, Timing, Verdict};
 use crate::rewrite::Hit;
-use crate::store::{AskWhy, Body, DeliveryState, HeldRow, HeldState, HoldKind, LinkAction, Origin};
+use crate::store::{
+    AskId, AskWhy, Body, DeliveryState, HeldRow, HeldState, HoldKind, LinkAction, Message, NoticeId, Origin,
+};
 use bytes::Bytes;
 
 pub(super) const RECEIVED: Timestamp = Timestamp(1_792_000_000_000);
@@ -59,39 +61,41 @@ pub(super) fn message(japanese: bool) -> StoredMessage {
         "hidden@delta.example.com",
     ];
     StoredMessage {
-        id: Id::new(RECEIVED, 7),
-        received: RECEIVED,
-        origin: Origin::Client {
-            peer: "192.0.2.9:4025".to_owned(),
-            helo: "pc".to_owned(),
-            identity: None,
-            secured: false,
-        },
-        envelope: Envelope {
-            sender: Some(address("yamada@example.co.jp")),
-            recipients: recipients.iter().map(|text| Recipient::plain(address(text))).collect(),
-            smtputf8: false,
-            eight_bit: false,
-            ret: None,
-            envid: Some("QQ+2B1".to_owned()),
-        },
-        header: Bytes::from(header),
-        body: Body::Inline(Bytes::from_static(b"\r\nHello\r\n")),
-        subject: subject.to_owned(),
-        message_id: "m1@pc.example.co.jp".to_owned(),
-        verdict: Some(Verdict {
-            demand: Demand { disclosure: Disclosure::Split, timing: Timing::Now },
-            mode: Mode::Enforce,
-            rules: vec![RuleOutcome {
-                name: "strangers-see-each-other".to_owned(),
-                matched: true,
+        message: Message {
+            id: Id::new(RECEIVED, 7),
+            received: RECEIVED,
+            origin: Origin::Client {
+                peer: "192.0.2.9:4025".to_owned(),
+                helo: "pc".to_owned(),
+                identity: None,
+                secured: false,
+            },
+            envelope: Envelope {
+                sender: Some(address("yamada@example.co.jp")),
+                recipients: recipients.iter().map(|text| Recipient::plain(address(text))).collect(),
+                smtputf8: false,
+                eight_bit: false,
+                ret: None,
+                envid: Some("QQ+2B1".to_owned()),
+            },
+            header: Bytes::from(header),
+            body: Body::Inline(Bytes::from_static(b"\r\nHello\r\n")),
+            subject: subject.to_owned(),
+            message_id: "m1@pc.example.co.jp".to_owned(),
+            verdict: Some(Verdict {
                 demand: Demand { disclosure: Disclosure::Split, timing: Timing::Now },
-                why: "3 outside addresses of 3 organisations would see each other".to_owned(),
-                why_ja: "社外の 3 名（3 組織）に互いのアドレスが見えます".to_owned(),
-                ..RuleOutcome::default()
-            }],
-        }),
-        needles: Arc::new(Vec::new()),
+                mode: Mode::Enforce,
+                rules: vec![RuleOutcome {
+                    name: "strangers-see-each-other".to_owned(),
+                    matched: true,
+                    demand: Demand { disclosure: Disclosure::Split, timing: Timing::Now },
+                    why: "3 outside addresses of 3 organisations would see each other".to_owned(),
+                    why_ja: "社外の 3 名（3 組織）に互いのアドレスが見えます".to_owned(),
+                    ..RuleOutcome::default()
+                }],
+            }),
+            needles: Arc::new(Vec::new()),
+        },
         held: None,
     }
 }
@@ -198,12 +202,12 @@ fn composed_with(
     deliveries: &[QueueRow],
     links: &links::Links,
 ) -> Option<OwnMail> {
-    let notice = DueNotice { notice: 42, message: message.id, kind };
+    let notice = DueNotice { id: NoticeId::from_engine(42), message: message.id, kind };
     compose(&notice, &Matter { message, deliveries, links, details: &NO_DETAILS }, &letterhead(), moment())
 }
 
 fn composed_as(kind: NoticeKind, message: &StoredMessage, details: &Details) -> Option<OwnMail> {
-    let notice = DueNotice { notice: 42, message: message.id, kind };
+    let notice = DueNotice { id: NoticeId::from_engine(42), message: message.id, kind };
     let matter = Matter { message, deliveries: &[], links: &links::NO_LINKS, details };
     compose(&notice, &matter, &letterhead(), moment())
 }
@@ -224,8 +228,13 @@ fn asked(
     deliveries: &[QueueRow],
     links: &links::Links,
 ) -> Option<OwnMail> {
-    let ask =
-        Ask { row: 1, message: message.id, approver: address("soumu@example.co.jp"), why, digest: false };
+    let ask = Ask {
+        id: AskId::from_engine(1),
+        message: message.id,
+        approver: address("soumu@example.co.jp"),
+        why,
+        digest: false,
+    };
     let words = (why == AskWhy::AsIs).then_some("They are one project team.\nKnown to each other for years.");
     compose_ask(
         &ask,
@@ -341,7 +350,7 @@ fn each_is_told_in_their_own_language() {
         let details = Details { chosen, ..Details::default() };
         let matter =
             Matter { message: &message, deliveries: &[], links: &links::NO_LINKS, details: &details };
-        let notice = DueNotice { notice: 1, message: message.id, kind: NoticeKind::Held };
+        let notice = DueNotice { id: NoticeId::from_engine(1), message: message.id, kind: NoticeKind::Held };
         let text = readable(&compose(&notice, &matter, &letterhead, moment()).unwrap());
         let (word, other) = match expected {
             Language::En => ("Not sent yet.", "まだ送信していません。"),
@@ -350,7 +359,7 @@ fn each_is_told_in_their_own_language() {
         assert!(text.contains(word) && !text.contains(other), "{japanese} {language:?} {chosen:?}: {text}");
         // approvers are told in both languages unless theirs is known
         let ask = Ask {
-            row: 1,
+            id: AskId::from_engine(1),
             message: message.id,
             approver: address("soumu@example.co.jp"),
             why: AskWhy::Asked,

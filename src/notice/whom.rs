@@ -7,22 +7,22 @@ use crate::message::Address;
 use crate::store::{Origin, StoredMessage};
 
 /// Who is told in the sender's place.
-pub(super) struct Told {
+pub(super) struct Addressee {
     pub(super) address: Address,
     /// False if it is the admin, because the sender cannot be told.
     pub(super) is_sender: bool,
 }
 
 /// Who is told about what concerns the sender; `None` if there is nobody, and for our own mail.
-pub(super) fn sender_of(message: &StoredMessage, letterhead: &Letterhead) -> Option<Told> {
+pub(super) fn sender_of(message: &StoredMessage, letterhead: &Letterhead) -> Option<Addressee> {
     let Origin::Client { identity, .. } = &message.origin else { return None };
     if let Some(address) = identity.as_deref().and_then(|identity| Address::parse(identity).ok()) {
-        return Some(Told { address, is_sender: true });
+        return Some(Addressee { address, is_sender: true });
     }
     if let Some(sender) = message.envelope.sender.as_ref().filter(|sender| is_ours(sender, letterhead)) {
-        return Some(Told { address: sender.clone(), is_sender: true });
+        return Some(Addressee { address: sender.clone(), is_sender: true });
     }
-    letterhead.admin.clone().map(|address| Told { address, is_sender: false })
+    letterhead.admin.clone().map(|address| Addressee { address, is_sender: false })
 }
 
 /// The senders of a message, who may not decide on it.

@@ -27,7 +27,7 @@ pub mod users;
 
 pub use settings::{RoleNames, Settings};
 
-use crate::accounts::guesses::Guesses;
+use crate::accounts::guesses::{Guesses, Refused};
 use crate::accounts::key;
 use crate::clock::{Clock, Timestamp};
 use crate::desk::principal::{Principal, Roles, Via};
@@ -35,6 +35,7 @@ use crate::message::Address;
 use crate::notice::OwnIntake;
 use crate::policy::verdict::Language;
 use crate::smtp::sasl::prepare::prepared;
+use crate::store::shared::{ATTEMPTS_COUNT, Limited, Once};
 use crate::store::{ApiTokenRow, CodeRow, Store, StoreError};
 use crate::token::{Digest, NoRandomness, Token};
 use oidc::Provider;
@@ -43,7 +44,7 @@ use scope::Scopes;
 use secrecy::{ExposeSecret, SecretString};
 use session::{By, StoredLogin};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 /// How long a code is valid.
@@ -85,6 +86,15 @@ impl From<NoRandomness> for Denied {
     }
 }
 
+impl From<Refused> for Denied {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::TooMany => Self::TooMany,
+            Refused::Down(why) => Self::Down(why),
+        }
+    }
+}
+
 /// Everybody who may use the desk.
 pub struct People {
     store: Arc<dyn Store>,
@@ -93,10 +103,6 @@ pub struct People {
     guesses: Arc<Guesses>,
     rates: Rates,
     settings: RwLock<Arc<Settings>>,
-    /// Passkey challenges that were sent to browsers.
-    questions: passkeys::Questions,
-    /// The one-time link, if there is one.
-    once: Mutex<Option<(Digest, Timestamp, Principal)>>,
 }
 
 impl People {
@@ -115,8 +121,6 @@ impl People {
             post,
             guesses,
             settings: RwLock::new(Arc::new(settings)),
-            questions: passkeys::Questions::default(),
-            once: Mutex::new(None),
         }
     }
 
@@ -130,9 +134,21 @@ impl People {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 
-    /// Limits on attempts.
-    pub fn rates(&self) -> &Rates {
-        &self.rates
+    /// Whether `who` may do `what` once more, at most `most` times within an hour; relays that share a database
+    /// count together.
+    ///
+    /// # Errors
+    /// There were too many attempts, or the store failed.
+    pub async fn admit(&self, what: &str, who: &str, most: usize) -> Result<(), Denied> {
+        if !self.rates.admit(what, who, most, ATTEMPTS_COUNT) {
+            return Err(Denied::TooMany);
+        }
+        if !self.store.is_shared() {
+            return Ok(());
+        }
+        let name = Digest::of(&[b"attempt", what.as_bytes(), who.as_bytes()]);
+        let admitted = self.store.attempt(vec![Limited { name, most }], self.clock.now()).await?;
+        admitted.map(drop).ok_or(Denied::TooMany)
     }
 
     /// The OpenID Connect provider, if there is one.
@@ -164,7 +180,7 @@ impl People {
         let wanted = prepared(user.trim()).filter(|user| user.chars().count() <= LONGEST);
         let secret = prepared(password.expose_secret()).filter(|text| text.chars().count() <= LONGEST);
         let (Some(user), Some(secret)) = (wanted, secret) else { return Err(Denied::Wrong) };
-        let guess = self.guesses.begin(&key(&user), from).ok_or(Denied::TooMany)?;
+        let guess = self.guesses.open(&key(&user), from).await?;
         let account = match accounts.password(&user, &SecretString::from(secret)).await {
             Ok(Some(account)) => account,
             Ok(None) => return Err(Denied::Wrong),
@@ -200,9 +216,7 @@ impl People {
         if !self.mails_codes() {
             return Err(Denied::Off);
         }
-        if !self.rates.admit("code-source", &rates::source(from), 20, Duration::from_hours(1)) {
-            return Err(Denied::TooMany);
-        }
+        self.admit("code-source", &rates::source(from), 20).await?;
         let code = code()?;
         let now = self.clock.now();
         let row = CodeRow {
@@ -212,7 +226,11 @@ impl People {
             expires: now.plus(CODE_LASTS),
         };
         let gets_one = self.knows(address).await?
-            && self.rates.admit("code-person", address.key(), 5, Duration::from_hours(1));
+            && match self.admit("code-person", address.key(), 5).await {
+                Ok(()) => true,
+                Err(Denied::TooMany) => false,
+                Err(other) => return Err(other),
+            };
         if !gets_one {
             // An unusable code is stored, so that trying it behaves the same.
             self.store.put_code(CodeRow { code: browser.digest(), ..row }, now).await?;
@@ -249,9 +267,7 @@ impl People {
         if !self.mails_codes() {
             return Err(Denied::Off);
         }
-        if !self.rates.admit("code-try", &rates::source(from), 100, Duration::from_hours(1)) {
-            return Err(Denied::TooMany);
-        }
+        self.admit("code-try", &rates::source(from), 100).await?;
         let digits: String = code.chars().take(LONGEST).filter(char::is_ascii_digit).collect();
         let digest = code_digest(browser, &digits);
         let person = self.store.try_code(browser.digest(), digest, self.clock.now(), CODE_TRIES).await?;
@@ -295,30 +311,25 @@ impl People {
     /// Makes a link that signs this person in once; returns its path.
     ///
     /// # Errors
-    /// The system gives no random bits.
-    pub fn once(&self, who: Principal) -> Result<String, NoRandomness> {
+    /// The system gives no random bits, or the store failed.
+    pub async fn once(&self, who: Principal) -> Result<String, Denied> {
         let token = Token::new()?;
-        let until = self.clock.now().plus(ONCE_LASTS);
-        *self.once.lock().unwrap_or_else(PoisonError::into_inner) = Some((token.digest(), until, who));
+        let login = StoredLogin { name: who.name, addresses: who.addresses, roles: who.roles, by: By::Once };
+        let text = serde_json::to_string(&login).map_err(|error| Denied::Down(error.to_string()))?;
+        let now = self.clock.now();
+        self.store.put_once(Once::Login, token.digest(), text, now.plus(ONCE_LASTS), now).await?;
         Ok(format!("/login/once/{}", token.text()))
     }
 
-    /// Signs in by that link: only from this machine, and only once.
+    /// Signs in by that link: only from this machine, and only once, whichever relay is asked.
     ///
     /// # Errors
     /// The link is wrong, expired or used, or the store failed.
     pub async fn by_once(&self, token: &str, from: IpAddr) -> Result<Token, Denied> {
         let token = Token::read(token).filter(|_| from.to_canonical().is_loopback()).ok_or(Denied::Wrong)?;
-        let who = {
-            let mut once = self.once.lock().unwrap_or_else(PoisonError::into_inner);
-            let fits = once
-                .as_ref()
-                .is_some_and(|(digest, until, _)| *digest == token.digest() && self.clock.now() < *until);
-            if fits { once.take() } else { None }
-        };
-        let (_, _, who) = who.ok_or(Denied::Wrong)?;
-        self.sign_in(StoredLogin { name: who.name, addresses: who.addresses, roles: who.roles, by: By::Once })
-            .await
+        let kept = self.store.take_once(Once::Login, token.digest(), self.clock.now()).await?;
+        let login = kept.and_then(|text| serde_json::from_str::<StoredLogin>(&text).ok());
+        self.sign_in(login.ok_or(Denied::Wrong)?).await
     }
 
     /// Whether an address may sign in by mail: it is ours, or it has a role, or it was asked to decide.
@@ -353,9 +364,8 @@ impl People {
             None => None,
         };
         let Some(row) = found else {
-            let source = rates::source(from);
-            let admitted = self.rates.admit("token-wrong", &source, 100, Duration::from_hours(1));
-            return Err(if admitted { Denied::Wrong } else { Denied::TooMany });
+            self.admit("token-wrong", &rates::source(from), 100).await?;
+            return Err(Denied::Wrong);
         };
         if row.used.is_none_or(|used| now.since(used) > TOUCH) {
             self.store.touch_api_token(row.hash, now).await?;

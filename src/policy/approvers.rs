@@ -18,15 +18,15 @@ const MANAGER: &str = "manager";
 /// An approver as the configuration names them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
-pub enum Asked {
+pub enum NamedApprover {
     /// This address.
     Address(Address),
     /// The manager of the sender.
     Manager,
 }
 
-impl Asked {
-    /// The address, unless this is [`Asked::Manager`].
+impl NamedApprover {
+    /// The address, unless this is [`NamedApprover::Manager`].
     pub fn address(&self) -> Option<&Address> {
         match self {
             Self::Address(address) => Some(address),
@@ -35,7 +35,7 @@ impl Asked {
     }
 }
 
-impl TryFrom<String> for Asked {
+impl TryFrom<String> for NamedApprover {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         if text == MANAGER {
@@ -54,7 +54,7 @@ pub struct SenderGroup {
     pub name: String,
     senders: Patterns,
     /// Who is asked about its senders' mail.
-    pub approvers: Vec<Asked>,
+    pub approvers: Vec<NamedApprover>,
 }
 
 impl SenderGroup {
@@ -63,7 +63,7 @@ impl SenderGroup {
     ///
     /// # Errors
     /// Describes the pattern that cannot be parsed.
-    pub fn new(name: &str, senders: &[String], approvers: Vec<Asked>) -> Result<Self, String> {
+    pub fn new(name: &str, senders: &[String], approvers: Vec<NamedApprover>) -> Result<Self, String> {
         let mut patterns = Patterns::default();
         for sender in senders {
             patterns.add(sender)?;
@@ -168,9 +168,9 @@ fn csv(path: &Path, text: &str) -> Result<Vec<Pair>, Diagnostic> {
 #[derive(Clone, Debug, Default)]
 pub struct Approvers {
     /// Asked about mail for which no rule or group names an approver.
-    pub everything: Vec<Asked>,
+    pub everything: Vec<NamedApprover>,
     /// Approvers of the mail that a rule holds, by the name of the rule.
-    pub by_rule: HashMap<String, Vec<Asked>>,
+    pub by_rule: HashMap<String, Vec<NamedApprover>>,
     /// Groups of senders. If a sender belongs to several, the approvers of all are asked.
     pub groups: Vec<SenderGroup>,
     /// The manager of each sender.
@@ -213,16 +213,20 @@ impl Approvers {
     pub fn all(&self) -> impl Iterator<Item = &Address> {
         let named = self.everything.iter().chain(self.by_rule.values().flatten());
         let named = named.chain(self.groups.iter().flat_map(|group| &group.approvers));
-        named.filter_map(Asked::address).chain(self.managers.0.values()).chain(&self.behind)
+        named.filter_map(NamedApprover::address).chain(self.managers.0.values()).chain(&self.behind)
     }
 
-    fn named<'a>(&'a self, asked: impl Iterator<Item = &'a Asked>, senders: &[&Address]) -> Vec<Address> {
+    fn named<'a>(
+        &'a self,
+        asked: impl Iterator<Item = &'a NamedApprover>,
+        senders: &[&Address],
+    ) -> Vec<Address> {
         let managers: Vec<&Address> = senders.iter().filter_map(|sender| self.managers.of(sender)).collect();
         let mut found = Vec::new();
         for one in asked {
             match one {
-                Asked::Address(address) => found.push(address),
-                Asked::Manager => found.extend(&managers),
+                NamedApprover::Address(address) => found.push(address),
+                NamedApprover::Manager => found.extend(&managers),
             }
         }
         others(found.into_iter(), senders)
@@ -251,8 +255,8 @@ mod tests {
         Address::parse(text).unwrap()
     }
 
-    fn asked(texts: &[&str]) -> Vec<Asked> {
-        texts.iter().map(|text| Asked::try_from((*text).to_owned()).unwrap()).collect()
+    fn asked(texts: &[&str]) -> Vec<NamedApprover> {
+        texts.iter().map(|text| NamedApprover::try_from((*text).to_owned()).unwrap()).collect()
     }
 
     fn outcome(name: &str, matched: bool, disclosure: Disclosure, timing: Timing) -> RuleOutcome {

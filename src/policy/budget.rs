@@ -7,6 +7,7 @@
 
 mod ledger;
 mod limit;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use crate::message::Address;
 pub use ledger::Reserved;
 use ledger::{Account, Ledger};
 pub use limit::{Limit, NoLimit, Whose};
+pub use sharing::{Ask, Given};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -98,7 +100,7 @@ pub struct Sending<'a> {
 }
 
 /// The recipients of one upstream.
-struct Asked<'a> {
+struct RouteRecipients<'a> {
     limits: &'a [Limit],
     all: u64,
     outside: u64,
@@ -187,11 +189,11 @@ impl Budgets {
 
     /// The cost for each budget.
     fn costs(&self, sending: Sending<'_>) -> Vec<Cost<'_>> {
-        let mut by_route: BTreeMap<&str, Asked<'_>> = BTreeMap::new();
+        let mut by_route: BTreeMap<&str, RouteRecipients<'_>> = BTreeMap::new();
         for recipient in sending.recipients {
             let (upstream, limits) = self.by_route.of(sending.sender, recipient);
             let outside = sending.organisation.affiliation(recipient) != Affiliation::Internal;
-            let asked = by_route.entry(upstream).or_insert(Asked { limits, all: 0, outside: 0 });
+            let asked = by_route.entry(upstream).or_insert(RouteRecipients { limits, all: 0, outside: 0 });
             asked.all += 1;
             asked.outside += u64::from(outside);
         }

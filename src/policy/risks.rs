@@ -86,7 +86,7 @@ pub struct Risk {
     pub text: Option<Bilingual>,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // as serde asks
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }

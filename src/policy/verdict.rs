@@ -70,13 +70,18 @@ impl Demand {
 /// What happens to a message now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)] // the names say it
 pub enum Action {
+    /// It is sent as it was written.
     Pass,
+    /// It is sent as Bcc: its recipients do not see each other.
     Bcc,
+    /// It is sent in individual copies.
     Split,
+    /// It is sent later.
     Delay,
+    /// It waits for a decision.
     Hold,
+    /// The client is refused.
     Reject,
 }
 
@@ -108,18 +113,20 @@ pub enum Mode {
 /// The languages of the user interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)]
 pub enum Language {
+    /// English.
     #[default]
     En,
+    /// Japanese.
     Ja,
 }
 
 /// One text in both languages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
 pub struct Bilingual {
+    /// In English.
     pub en: String,
+    /// In Japanese.
     pub ja: String,
 }
 

@@ -1,5 +1,6 @@
 //! Circles: people who may see each other because an approver allowed it.
 
+use super::CircleId;
 use crate::clock::Timestamp;
 use crate::message::Address;
 use crate::policy::facts::KnownCircle;
@@ -8,8 +9,8 @@ use serde::{Deserialize, Serialize};
 /// A circle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Circle {
-    /// Row number.
-    pub id: i64,
+    /// Its number.
+    pub id: CircleId,
     /// Display name.
     pub name: String,
     /// Members.

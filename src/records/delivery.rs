@@ -1,6 +1,6 @@
 //! Deliveries: their states, leases and attempts, and the queue as operators see it.
 
-use super::NewNotice;
+use super::{DeliveryId, NewNotice};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::message::Address;
@@ -84,8 +84,8 @@ pub struct Claim {
 /// A lease with a fencing token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
-    /// The delivery's row.
-    pub delivery: i64,
+    /// The delivery.
+    pub delivery: DeliveryId,
     /// Increases with every claim of the delivery.
     pub token: i64,
 }
@@ -140,11 +140,14 @@ pub struct QueueFilter {
 /// What an operator can do with deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)]
 pub enum QueueChange {
+    /// Tries them now; failed ones start a new schedule.
     Retry,
+    /// Takes them out of the queue for good.
     Drop,
+    /// Keeps them until they are resumed.
     Pause,
+    /// Tries paused ones now.
     Resume,
 }
 

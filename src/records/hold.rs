@@ -137,7 +137,7 @@ pub struct Awaited {
 
 /// How a mail was released, for forks that come later.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Way {
+pub struct Release {
     /// Who may see whom.
     pub disclosure: Disclosure,
     /// Recipients who were removed.
@@ -149,18 +149,18 @@ pub struct Way {
     pub leaves: Option<Timestamp>,
 }
 
-/// What is known of a mail of which some transactions were held.
+/// The items of a mail whose transactions were held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GroupStanding {
+pub struct GroupItems {
     /// Its items, oldest first.
-    pub items: Vec<ItemStanding>,
+    pub items: Vec<GroupItem>,
     /// A token that changes with every new item and every decision.
     pub token: String,
 }
 
 /// One item of a mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ItemStanding {
+pub struct GroupItem {
     /// The item.
     pub id: Id,
     /// State of the item.
@@ -168,7 +168,7 @@ pub struct ItemStanding {
     /// Whether it is an addendum to an earlier item.
     pub addendum: bool,
     /// How it was released.
-    pub way: Option<Way>,
+    pub release: Option<Release>,
     /// The variants of the contents that were shown when it was decided.
     pub variants: Vec<Variant>,
 }
@@ -176,11 +176,14 @@ pub struct ItemStanding {
 /// State of a held message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)]
 pub enum HeldState {
+    /// It waits for a decision.
     Held,
+    /// Its copies are sent.
     Released,
+    /// It is not sent; its sender has it back.
     Returned,
+    /// Nobody decided in time; it is not sent.
     Expired,
 }
 
@@ -291,7 +294,7 @@ pub struct HeldDecision {
     /// is refused (`Moved`).
     pub siblings: Vec<Sibling>,
     /// How it is released, for forks that come later.
-    pub way: Option<Way>,
+    pub release: Option<Release>,
     /// Until when this can be undone.
     pub undo_until: Option<Timestamp>,
     /// The addresses of the person who decides; they are not told of their own decision.
@@ -313,7 +316,7 @@ impl HeldDecision {
             notices: Vec::new(),
             events: Vec::new(),
             siblings: Vec::new(),
-            way: None,
+            release: None,
             undo_until: None,
             deciders: Vec::new(),
         }

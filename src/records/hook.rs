@@ -1,6 +1,6 @@
 //! Hooks: calls to other programs, and the queue of calls still to be made.
 
-use super::{HeldState, HoldKind};
+use super::{HeldState, HoldKind, HookCallId};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use serde::{Deserialize, Serialize};
@@ -29,8 +29,8 @@ pub struct HookTarget {
 /// A call that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookCall {
-    /// The row number, the same for every attempt.
-    pub row: i64,
+    /// Its id, the same for every attempt.
+    pub id: HookCallId,
     /// The hook's URL.
     pub url: String,
     /// The event.

@@ -1,6 +1,6 @@
 //! Messages: their origin, what is committed with them, and what is read back.
 
-use super::{HeldRow, HeldState, NewHold, NewNotice};
+use super::{HeldRow, HeldState, NewHold, NewNotice, NoticeId};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -10,6 +10,7 @@ use crate::policy::{Action, Disclosure, Verdict};
 use crate::rewrite::Delivery;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 /// A message's body: everything after the empty line that ends the header.
@@ -79,9 +80,9 @@ impl Origin {
     }
 }
 
-/// A message to commit, with everything that belongs to it.
+/// What is known of a message when it is received, and does not change.
 #[derive(Clone, Debug)]
-pub struct NewMessage {
+pub struct Message {
     /// Our id.
     pub id: Id,
     /// When it was received.
@@ -100,8 +101,15 @@ pub struct NewMessage {
     pub message_id: String,
     /// The verdict; `None` for the relay's own mail.
     pub verdict: Option<Verdict>,
-    /// Addresses that the final check before sending searches rendered headers for.
-    pub needles: Vec<Address>,
+    /// Addresses that the final check before sending searches rendered headers for. A release replaces them.
+    pub needles: Arc<Vec<Address>>,
+}
+
+/// A message to commit, with everything that belongs to it.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    /// The message.
+    pub message: Message,
     /// Its copies; empty while it is held.
     pub deliveries: Vec<NewDelivery>,
     /// The hold, if it is held.
@@ -110,13 +118,47 @@ pub struct NewMessage {
     pub ledger: Option<Disclosed>,
     /// Notices that become due with it.
     pub notices: Vec<NewNotice>,
-    /// The row of the notice that this message is (origin `Own`); it is marked as sent in the same
+    /// The notice that this message is (origin `Own`); it is marked as sent in the same
     /// transaction.
-    pub answers: Option<i64>,
+    pub answers: Option<NoticeId>,
     /// Journal entries.
     pub events: Vec<Event>,
     /// The mail of which it is a transaction; `None` if that is unknown, and for the relay's own mail.
     pub fork: Option<Fork>,
+    /// If a circle exempts it: how many circles had ended when it was judged. The commit is refused (`Moved`) if
+    /// another has ended since.
+    pub circles: Option<i64>,
+}
+
+impl NewMessage {
+    /// A message without copies, hold, notices or journal entries.
+    pub fn of(message: Message) -> Self {
+        Self {
+            message,
+            deliveries: Vec::new(),
+            held: None,
+            ledger: None,
+            notices: Vec::new(),
+            answers: None,
+            events: Vec::new(),
+            fork: None,
+            circles: None,
+        }
+    }
+}
+
+impl Deref for NewMessage {
+    type Target = Message;
+
+    fn deref(&self) -> &Message {
+        &self.message
+    }
+}
+
+impl DerefMut for NewMessage {
+    fn deref_mut(&mut self) -> &mut Message {
+        &mut self.message
+    }
 }
 
 /// A copy to commit.
@@ -145,28 +187,24 @@ pub enum InitialState {
 /// A message as the courier, the desk and the notices need it.
 #[derive(Clone, Debug)]
 pub struct StoredMessage {
-    /// Our id.
-    pub id: Id,
-    /// When it was received.
-    pub received: Timestamp,
-    /// Where it came from.
-    pub origin: Origin,
-    /// The envelope.
-    pub envelope: Envelope,
-    /// The header block as received.
-    pub header: Bytes,
-    /// The body.
-    pub body: Body,
-    /// The decoded subject.
-    pub subject: String,
-    /// Message-ID without angle brackets.
-    pub message_id: String,
-    /// The verdict; `None` for the relay's own mail.
-    pub verdict: Option<Verdict>,
-    /// Addresses that the final check before sending searches for.
-    pub needles: Arc<Vec<Address>>,
+    /// The message.
+    pub message: Message,
     /// The hold, if it was ever held.
     pub held: Option<HeldRow>,
+}
+
+impl Deref for StoredMessage {
+    type Target = Message;
+
+    fn deref(&self) -> &Message {
+        &self.message
+    }
+}
+
+impl DerefMut for StoredMessage {
+    fn deref_mut(&mut self) -> &mut Message {
+        &mut self.message
+    }
 }
 
 impl StoredMessage {

@@ -6,12 +6,14 @@
 //! * `delivery` copies: leases, attempts, the queue
 //! * `notice` notices to people; `hook` calls to programs
 //! * `circle` people who may see each other
+//! * `ids` what identifies these in the store
 //! * `upkeep` statistics and retention
 
 mod circle;
 mod delivery;
 mod hold;
 mod hook;
+mod ids;
 mod message;
 mod notice;
 mod upkeep;
@@ -20,6 +22,7 @@ pub use circle::*;
 pub use delivery::*;
 pub use hold::*;
 pub use hook::*;
+pub use ids::*;
 pub use message::*;
 pub use notice::*;
 pub use upkeep::*;

@@ -1,5 +1,6 @@
 //! Notices that are still to be sent, and who is told about a held message.
 
+use super::{AskId, NoticeId};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::message::Address;
@@ -57,8 +58,8 @@ pub struct NewNotice {
 /// A notice that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueNotice {
-    /// Row number.
-    pub notice: i64,
+    /// Its id.
+    pub id: NoticeId,
     /// The message that it is about.
     pub message: Id,
     /// The kind.
@@ -101,8 +102,8 @@ pub struct NewAsk {
 /// A person who is due to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// Row number.
-    pub row: i64,
+    /// Its id.
+    pub id: AskId,
     /// The message.
     pub message: Id,
     /// The person, as the address is written.

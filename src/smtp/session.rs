@@ -121,7 +121,7 @@ pub(super) enum State {
 
 /// The question that the driver has not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum Pending {
     Nothing,
     Lookup,
     Claim,
@@ -141,7 +141,7 @@ pub struct Session {
     pub(super) helo: String,
     bare_lf: BareLf,
     lines: Lines,
-    asked: Asked,
+    pending: Pending,
     errors: u32,
     /// Whether the connection uses TLS.
     pub(super) secured: bool,
@@ -160,7 +160,7 @@ impl Session {
             helo: String::new(),
             bare_lf,
             lines: Lines::new(bare_lf),
-            asked: Asked::Nothing,
+            pending: Pending::Nothing,
             errors: 0,
             secured: false,
             authenticated: false,
@@ -183,7 +183,7 @@ impl Session {
         self.state = State::Connected;
         self.helo.clear();
         self.lines = Lines::new(self.bare_lf);
-        self.asked = Asked::Nothing;
+        self.pending = Pending::Nothing;
     }
 
     /// Whether the connection uses TLS.
@@ -219,7 +219,7 @@ impl Session {
 
     /// Consumes `input` from the front up to the next event and returns that event.
     pub fn next(&mut self, input: &mut BytesMut) -> Event {
-        if self.asked != Asked::Nothing {
+        if self.pending != Pending::Nothing {
             // The driver has not answered the last event, but the client needs a reply.
             self.refuse("451 4.3.0", "not now, try again later");
         }
@@ -273,7 +273,7 @@ impl Session {
                 let fault = content.fault();
                 self.state = State::Ready;
                 let smuggling = fault.is_some_and(|fault| fault != Fault::TooLarge);
-                self.asked = Asked::End { smuggling };
+                self.pending = Pending::End { smuggling };
                 Event::End(fault)
             }
             Step::More => Event::Wait,
@@ -282,49 +282,49 @@ impl Session {
 
     /// Accepts AUTH (235), MAIL (250), RCPT (250), DATA (354) or STARTTLS (220).
     pub fn accept(&mut self) {
-        match std::mem::replace(&mut self.asked, Asked::Nothing) {
-            Asked::Mail { utf8 } => {
+        match std::mem::replace(&mut self.pending, Pending::Nothing) {
+            Pending::Mail { utf8 } => {
                 self.state = State::Mail { utf8, accepted: false, refused: false };
                 self.put("250", &["2.1.0 sender ok"]);
             }
-            Asked::Rcpt => {
+            Pending::Rcpt => {
                 if let State::Mail { accepted, .. } = &mut self.state {
                     *accepted = true;
                 }
                 self.put("250", &["2.1.5 recipient ok"]);
             }
-            Asked::Claim | Asked::Token => {
+            Pending::Claim | Pending::Token => {
                 self.state = State::Ready;
                 self.authenticated = true;
                 self.put("235", &["2.7.0 authenticated"]);
             }
             // A lookup is answered with keys; it cannot be accepted.
-            Asked::Lookup => {
-                self.asked = Asked::Lookup;
+            Pending::Lookup => {
+                self.pending = Pending::Lookup;
                 self.refuse("454 4.7.0", "not now, try again later");
             }
-            Asked::Data => {
+            Pending::Data => {
                 self.state = State::Content(Content::new(self.options.max_size, self.bare_lf));
                 self.put("354", &["end with <CR><LF>.<CR><LF>"]);
             }
-            Asked::StartTls => self.put("220", &["2.0.0 ready to start TLS"]),
-            Asked::Nothing | Asked::End { .. } => {}
+            Pending::StartTls => self.put("220", &["2.0.0 ready to start TLS"]),
+            Pending::Nothing | Pending::End { .. } => {}
         }
     }
 
     /// Refuses AUTH, MAIL, RCPT, DATA or STARTTLS. `code` is a reply code with an enhanced code.
     pub fn refuse(&mut self, code: &'static str, text: &str) {
-        match std::mem::replace(&mut self.asked, Asked::Nothing) {
-            Asked::Rcpt => {
+        match std::mem::replace(&mut self.pending, Pending::Nothing) {
+            Pending::Rcpt => {
                 if let State::Mail { refused, .. } = &mut self.state {
                     *refused = true;
                 }
             }
-            Asked::Token if code == "535 5.7.8" && self.failures + 1 < MAX_FAILURES => {
+            Pending::Token if code == "535 5.7.8" && self.failures + 1 < MAX_FAILURES => {
                 self.failures += 1;
                 return self.challenge_refused();
             }
-            Asked::Claim | Asked::Token | Asked::Lookup => {
+            Pending::Claim | Pending::Token | Pending::Lookup => {
                 self.state = State::Ready;
                 self.failures += 1;
                 if self.failures >= MAX_FAILURES {
@@ -333,14 +333,14 @@ impl Session {
                 }
             }
             // Refusing DATA ends the transaction.
-            Asked::Data => self.state = State::Ready,
-            Asked::End { smuggling: true } => {
+            Pending::Data => self.state = State::Ready,
+            Pending::End { smuggling: true } => {
                 // The client may disagree with us about where lines end, and so about what is a
                 // command. Nothing after such content is executed.
                 self.say(code, text);
                 return self.close("421 4.7.0", "closing after content with odd line ends");
             }
-            Asked::Nothing | Asked::Mail { .. } | Asked::End { .. } | Asked::StartTls => {}
+            Pending::Nothing | Pending::Mail { .. } | Pending::End { .. } | Pending::StartTls => {}
         }
         self.error(code, text);
     }
@@ -348,7 +348,7 @@ impl Session {
     /// Answers the final dot. `code` is a reply code with an enhanced code.
     pub fn answer(&mut self, code: &'static str, text: &str) {
         if code.starts_with('2') {
-            self.asked = Asked::Nothing;
+            self.pending = Pending::Nothing;
             self.errors = 0;
             self.say(code, text);
         } else {
@@ -359,46 +359,46 @@ impl Session {
     /// Sends a final reply; the next event is [`Event::Close`].
     pub fn close(&mut self, code: &'static str, text: &str) {
         self.say(code, text);
-        self.asked = Asked::Nothing;
+        self.pending = Pending::Nothing;
         self.state = State::Closed;
     }
 
     /// Asks the driver to verify a claim.
     pub(super) fn ask_claim(&mut self, claim: Claim) -> Event {
-        self.asked = match claim {
-            Claim::Lookup { .. } => Asked::Lookup,
-            Claim::Token { .. } => Asked::Token,
-            Claim::Password { .. } | Claim::Proof { .. } => Asked::Claim,
+        self.pending = match claim {
+            Claim::Lookup { .. } => Pending::Lookup,
+            Claim::Token { .. } => Pending::Token,
+            Claim::Password { .. } | Claim::Proof { .. } => Pending::Claim,
         };
         Event::Auth(claim)
     }
 
     /// Notes that the driver has answered.
     pub(super) fn answered(&mut self) {
-        self.asked = Asked::Nothing;
+        self.pending = Pending::Nothing;
     }
 
     /// Asks the driver about MAIL.
     pub(super) fn ask_mail(&mut self, mail: Mail) -> Event {
-        self.asked = Asked::Mail { utf8: mail.params.smtputf8 };
+        self.pending = Pending::Mail { utf8: mail.params.smtputf8 };
         Event::Mail(mail)
     }
 
     /// Asks the driver about RCPT.
     pub(super) fn ask_rcpt(&mut self, rcpt: Rcpt) -> Event {
-        self.asked = Asked::Rcpt;
+        self.pending = Pending::Rcpt;
         Event::Rcpt(rcpt)
     }
 
     /// Asks the driver about DATA.
     pub(super) fn ask_data(&mut self) -> Event {
-        self.asked = Asked::Data;
+        self.pending = Pending::Data;
         Event::Data
     }
 
     /// Asks the driver about STARTTLS.
     pub(super) fn ask_starttls(&mut self) -> Event {
-        self.asked = Asked::StartTls;
+        self.pending = Pending::StartTls;
         Event::StartTls
     }
 

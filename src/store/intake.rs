@@ -1,6 +1,6 @@
 //! What intake needs from a store.
 
-use super::{Claim, GroupStanding, NewMessage, StoreError};
+use super::{Claim, GroupItems, NewMessage, StoreError};
 use crate::message::fork::ForkGroup;
 use crate::policy::facts::Disclosed;
 use crate::records::Body;
@@ -34,7 +34,7 @@ pub trait IntakeStore: Send + Sync {
     async fn accept(&self, message: NewMessage) -> Result<Vec<Claim>, StoreError>;
 
     /// Which forks of a mail were held, and what became of them.
-    async fn standing(&self, group: ForkGroup) -> Result<GroupStanding, StoreError>;
+    async fn group_items(&self, group: ForkGroup) -> Result<GroupItems, StoreError>;
 
     /// The ledger entries for these Message-IDs.
     async fn disclosed(&self, message_ids: &[String]) -> Result<Vec<Disclosed>, StoreError>;

@@ -5,6 +5,7 @@ use super::StoreError;
 use crate::clock::{Day, Timestamp};
 use crate::message::Address;
 use crate::policy::learned::{Began, Learned, Shared};
+use crate::records::SentId;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,14 +52,14 @@ pub struct Through {
     /// The mails, with those whom they reached.
     pub mails: Vec<Sent>,
     /// Where the next page starts; `None` after the last page.
-    pub after: Option<i64>,
+    pub after: Option<SentId>,
 }
 
 /// A mail that this relay has finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// The store's number for it.
-    pub number: i64,
+    /// Its id.
+    pub id: SentId,
     /// Its Message-ID.
     pub message_id: String,
     /// When it was received.
@@ -93,13 +94,13 @@ pub trait LearnedStore {
 
     /// Mails that passed and have been finished since they were last asked for, one page of them; see
     /// [`Self::learn_sent`].
-    async fn through(&self, after: i64) -> Result<Through, StoreError>;
+    async fn through(&self, after: Option<SentId>) -> Result<Through, StoreError>;
 
-    /// Learns from mails that this relay sent, and no longer returns those with these numbers from [`Self::through`].
+    /// Learns from mails that this relay sent, and no longer returns those with these ids from [`Self::through`].
     /// A mail of several transactions grows with each.
     async fn learn_sent(
         &self,
-        numbers: Vec<i64>,
+        ids: Vec<SentId>,
         batch: Vec<Learned>,
         now: Timestamp,
     ) -> Result<Taught, StoreError>;

@@ -22,6 +22,7 @@ pub mod memory;
 mod notices;
 pub mod people;
 pub mod postgres;
+pub mod shared;
 mod sql;
 pub mod sqlite;
 mod upkeep;
@@ -49,6 +50,7 @@ pub mod prelude {
     pub use super::known::KnownStore;
     pub use super::learned::LearnedStore;
     pub use super::memory::MemoryStore;
+    pub use super::shared::SharedStore;
     pub use super::{
         CourierStore, DeskStore, IntakeStore, JournalStore, NoticeStore, PeopleStore, Store, UpkeepStore,
     };
@@ -137,6 +139,7 @@ pub trait Store:
     + known::KnownStore
     + learned::LearnedStore
     + memory::MemoryStore
+    + shared::SharedStore
     + UpkeepStore
     + Send
     + Sync

@@ -4,7 +4,9 @@ use super::StoreError;
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::message::Address;
-use crate::records::{Ask, AskPlan, Claim, DueNotice, HookCall, HookTarget, NewMessage};
+use crate::records::{
+    Ask, AskId, AskPlan, Claim, DueNotice, HookCall, HookCallId, HookTarget, NewMessage, NoticeId,
+};
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -15,13 +17,13 @@ pub trait NoticeStore: Send + Sync + 'static {
     async fn due_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<DueNotice>, StoreError>;
 
     /// Closes a notice without sending anything, because there is nobody to notify.
-    async fn drop_notice(&self, notice: i64) -> Result<(), StoreError>;
+    async fn drop_notice(&self, notice: NoticeId) -> Result<(), StoreError>;
 
     /// Turns a notice to approvers into asks, in one transaction.
     ///
     /// # Errors
     /// `Fenced` if the notice is no longer open.
-    async fn plan_asks(&self, notice: i64, plan: AskPlan) -> Result<(), StoreError>;
+    async fn plan_asks(&self, notice: NoticeId, plan: AskPlan) -> Result<(), StoreError>;
 
     /// Asks that are due, and for everybody whose digest is due, everything that belongs in it; by person, oldest
     /// first.
@@ -34,10 +36,10 @@ pub trait NoticeStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// `Fenced` if one of them was answered already.
-    async fn accept_telling(&self, mail: NewMessage, asks: Vec<i64>) -> Result<Vec<Claim>, StoreError>;
+    async fn accept_telling(&self, mail: NewMessage, asks: Vec<AskId>) -> Result<Vec<Claim>, StoreError>;
 
     /// Closes asks without sending a mail.
-    async fn drop_asks(&self, asks: Vec<i64>) -> Result<(), StoreError>;
+    async fn drop_asks(&self, asks: Vec<AskId>) -> Result<(), StoreError>;
 
     /// When the next notice or ask is due.
     async fn next_notice(&self) -> Result<Option<Timestamp>, StoreError>;
@@ -52,9 +54,13 @@ pub trait NoticeStore: Send + Sync + 'static {
     /// Calls that are due, oldest first.
     async fn due_hooks(&self, now: Timestamp, limit: usize) -> Result<Vec<HookCall>, StoreError>;
 
+    /// Whether a call is still this relay's to make; if so, it stays so for the next two minutes. Another relay takes
+    /// over the calls of one that is too slow.
+    async fn keep_hook(&self, call: HookCallId) -> Result<bool, StoreError>;
+
     /// Ends a call that was made or is given up.
-    async fn end_hook(&self, row: i64) -> Result<(), StoreError>;
+    async fn end_hook(&self, call: HookCallId) -> Result<(), StoreError>;
 
     /// Reschedules a call that failed.
-    async fn retry_hook(&self, row: i64, due: Timestamp) -> Result<(), StoreError>;
+    async fn retry_hook(&self, call: HookCallId, due: Timestamp) -> Result<(), StoreError>;
 }

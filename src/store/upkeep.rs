@@ -19,6 +19,10 @@ pub trait UpkeepStore: Send + Sync {
     /// seconds, for [`Self::recover`].
     async fn note_time(&self, now: Timestamp, wall: Timestamp) -> Result<(), StoreError>;
 
+    /// How many milliseconds the clock of a database that several relays share is ahead of this relay's; 0 if they
+    /// agree to a second, and for an engine that only one relay can use.
+    async fn apart(&self) -> Result<i64, StoreError>;
+
     /// Removes messages that are past their retention and have nothing left to do: no open delivery, no hold, no open
     /// notice. To be called from time to time (hourly is enough).
     async fn purge(&self, now: Timestamp, keep: Retention) -> Result<Purged, StoreError>;

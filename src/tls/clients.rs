@@ -6,7 +6,7 @@
 //! used only if it verifies.
 
 use super::facts::Facts;
-use super::{Trouble, pair};
+use super::{Trouble, pem};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -90,7 +90,7 @@ impl Authorities {
     /// The authorities in a PEM file.
     pub(super) fn of_file(file: &Path, provider: &Arc<CryptoProvider>) -> Result<Self, Trouble> {
         let mut roots = RootCertStore::empty();
-        for certificate in pair::certificates(file)? {
+        for certificate in pem::certificates(file)? {
             roots.add(certificate).map_err(|error| {
                 Trouble::new(file, format!("a certificate in it cannot be used as an authority: {error}"))
             })?;

@@ -1,6 +1,6 @@
 //! The contents of a certificate: names, subject, issuer, validity.
 
-use super::{Trouble, pair};
+use super::{Trouble, pem};
 use crate::clock::Timestamp;
 use std::net::IpAddr;
 use std::path::Path;
@@ -51,7 +51,7 @@ impl Facts {
     /// # Errors
     /// The file cannot be read, has no certificate, or one cannot be parsed.
     pub fn of_file(file: &Path) -> Result<Vec<Self>, Trouble> {
-        let all = pair::certificates(file)?;
+        let all = pem::certificates(file)?;
         all.iter().map(|der| Self::of(der).map_err(|why| Trouble::new(file, why))).collect()
     }
 

@@ -18,6 +18,7 @@ pub mod clients;
 pub mod facts;
 pub mod identity;
 pub mod pair;
+mod pem;
 pub mod selfsigned;
 mod server;
 pub mod watch;

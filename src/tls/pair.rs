@@ -1,19 +1,18 @@
 //! A certificate chain and its key, read from two files.
 
 use super::facts::Facts;
+use super::pem::certificates_in;
 use super::{Trouble, read};
 use rustls::InconsistentKeys;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Longest chain accepted; real ones have three or four certificates.
 const LONGEST_CHAIN: usize = 16;
-/// Most certificates in a file of authorities; systems ship a few hundred.
-const MOST_CERTIFICATES: usize = 2_000;
 
 /// The files of a chain and its key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -87,33 +86,6 @@ fn mismatch(files: &PairFiles, certified: &CertifiedKey) -> Trouble {
         format!("its certificate does not belong to the key in {key}: take the two from the same issue")
     };
     Trouble::new(&files.chain, why)
-}
-
-/// The certificates in a PEM file, at least one.
-pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Trouble> {
-    certificates_in(file, &read(file)?, MOST_CERTIFICATES)
-}
-
-fn certificates_in(file: &Path, text: &[u8], most: usize) -> Result<Vec<CertificateDer<'static>>, Trouble> {
-    let found = bounded_certificates(text, most).map_err(|why| Trouble::new(file, why))?;
-    if found.is_empty() {
-        return Err(Trouble::new(
-            file,
-            "there is no certificate in it: it must be PEM, with -----BEGIN CERTIFICATE-----",
-        ));
-    }
-    Ok(found)
-}
-
-fn bounded_certificates(text: &[u8], most: usize) -> Result<Vec<CertificateDer<'static>>, String> {
-    let mut found = Vec::new();
-    for certificate in CertificateDer::pem_slice_iter(text) {
-        found.push(certificate.map_err(|error| format!("it is not valid PEM: {error}"))?);
-        if found.len() > most {
-            return Err(format!("there are more than {most} certificates in it"));
-        }
-    }
-    Ok(found)
 }
 
 fn key_in(file: &Path, text: &[u8]) -> Result<PrivateKeyDer<'static>, Trouble> {

@@ -1,12 +1,17 @@
 //! Access tokens (OAuth 2.0, RFC 6749) for AUTH XOAUTH2. A token is fetched when needed and reused until
 //! shortly before it expires. Only one fetch runs at a time.
+//!
+//! A service may replace the refresh token each time it is used. Relays that share a database keep it there
+//! ([`TokenStore`]), and one of them uses it at a time: services end the access of whoever uses an old one.
 
 #[cfg(test)]
 mod tests;
 
 use super::smarthost::Authorities;
+use crate::token::Digest;
+use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +20,8 @@ use tokio::time::Instant;
 
 /// Timeout for fetching a token.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait for another relay that fetches a token.
+const PAUSE: Duration = Duration::from_millis(250);
 /// Largest answer in octets.
 const LARGEST: usize = 64 * 1024;
 /// A token is not used any more from this long before it expires.
@@ -51,12 +58,43 @@ pub enum Grant {
     },
 }
 
+/// Where relays that share a database keep a refresh token.
+#[async_trait]
+pub trait TokenStore: Send + Sync {
+    /// What is stored under this name.
+    ///
+    /// # Errors
+    /// The store cannot be asked; the text is for the administrator.
+    async fn load(&self, name: &str) -> Result<Option<String>, String>;
+
+    /// Replaces `was`. Returns false if another relay has replaced it.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
+    async fn replace(&self, name: &str, was: Option<String>, new: String) -> Result<bool, String>;
+
+    /// Takes the turn of this name for a time, or ends it with none. Returns false if another relay has it.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
+    async fn turn(&self, name: &str, lasts: Duration) -> Result<bool, String>;
+}
+
+/// A refresh token as relays share it.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    /// The hash of the token in the file: a new file counts more than what came of an old one.
+    origin: String,
+    token: String,
+}
+
 /// A source of access tokens. Clones share the current token.
 #[derive(Clone)]
 pub struct Tokens {
     settings: Arc<Settings>,
     client: reqwest::Client,
     state: Arc<Mutex<State>>,
+    shared: Option<Arc<dyn TokenStore>>,
 }
 
 impl std::fmt::Debug for Tokens {
@@ -99,7 +137,56 @@ impl Tokens {
             Grant::RefreshToken { token, .. } => Some(token.clone()),
         };
         let state = Arc::new(Mutex::new(State { current: None, refresh }));
-        Ok(Self { settings: Arc::new(settings), client, state })
+        Ok(Self { settings: Arc::new(settings), client, state, shared: None })
+    }
+
+    /// The same, with a refresh token that other relays share.
+    #[must_use]
+    pub fn shared(self, shared: Option<Arc<dyn TokenStore>>) -> Self {
+        Self { shared, ..self }
+    }
+
+    /// The name and the origin of a shared refresh token.
+    fn named(&self) -> Option<(&Arc<dyn TokenStore>, String, String)> {
+        let Grant::RefreshToken { token, .. } = &self.settings.grant else { return None };
+        let name = format!("oauth {} {}", self.settings.token_url, self.settings.client_id);
+        let origin = Digest::of(&[b"refresh-token", token.expose_secret().as_bytes()]).text();
+        self.shared.as_ref().map(|shared| (shared, name, origin))
+    }
+
+    /// Fetches with the refresh token that all relays share, one relay at a time.
+    async fn fetch_shared(&self, state: &mut State) -> Result<Answer, String> {
+        let Some((shared, name, origin)) = self.named() else { return self.fetch(state).await };
+        let began = Instant::now();
+        while !shared.turn(&name, 2 * PATIENCE).await? {
+            if began.elapsed() > 2 * PATIENCE {
+                return Err("another relay has been fetching a token for too long".to_owned());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        let fetched = async {
+            let was = shared.load(&name).await?;
+            let stored: Option<Stored> = was.as_deref().and_then(|text| serde_json::from_str(text).ok());
+            if let Some(stored) = stored.filter(|stored| stored.origin == origin) {
+                state.refresh = Some(SecretString::from(stored.token));
+            }
+            let answer = self.fetch(state).await?;
+            if let Some(refresh) = &answer.refresh_token {
+                let token = refresh.expose_secret().to_owned();
+                let new =
+                    serde_json::to_string(&Stored { origin, token }).map_err(|error| error.to_string())?;
+                if !shared.replace(&name, was, new).await? {
+                    tracing::warn!("another relay has replaced the refresh token meanwhile");
+                }
+                state.refresh = Some(refresh.clone());
+            }
+            Ok(Answer { refresh_token: None, ..answer })
+        }
+        .await;
+        if let Err(why) = shared.turn(&name, Duration::ZERO).await {
+            tracing::debug!(why, "the turn to fetch a token ends by itself");
+        }
+        fetched
     }
 
     /// Returns a valid token, fetching one if necessary.
@@ -113,7 +200,7 @@ impl Tokens {
         {
             return Ok(token.clone());
         }
-        let answer = self.fetch(&state).await.inspect_err(|why| {
+        let answer = self.fetch_shared(&mut state).await.inspect_err(|why| {
             tracing::warn!(token_url = %self.settings.token_url, why, "no access token could be fetched");
         })?;
         let token = answer.access_token.ok_or("the answer has no access_token")?;

@@ -2,11 +2,16 @@
 //!
 //! A transaction that comes too early is assigned a time to come again, and its tokens are taken at once.
 //! A fan-out of 500 copies thus spreads over 500 times, which are kept in the store across restarts.
+//!
+//! Relays that share a database share the rates too ([`across`]).
+
+pub mod across;
 
 use super::rate::{Bucket, Rate};
 use super::tally::Tally;
 use super::{Fate, Outcome, Transaction, Upstream};
 use crate::clock::{Clock, Timestamp};
+use across::Across;
 use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -93,6 +98,8 @@ pub struct Paced {
     clock: Arc<dyn Clock>,
     tally: Tally,
     pace: Arc<Mutex<Pace>>,
+    /// Decides in place of `pace` if other relays send under the same rates.
+    across: Option<Arc<Across>>,
     text: String,
 }
 
@@ -106,7 +113,28 @@ impl Paced {
         tally: Tally,
     ) -> Self {
         let texts: Vec<String> = rates.iter().map(ToString::to_string).collect();
-        Self { inner, clock, tally, pace, text: texts.join(", ") }
+        Self { inner, clock, tally, pace, across: None, text: texts.join(", ") }
+    }
+
+    /// The same, with rates that other relays share.
+    #[must_use]
+    pub fn shared(self, across: Option<Arc<Across>>) -> Self {
+        Self { across, ..self }
+    }
+
+    async fn start(&self, recipients: usize, now: Timestamp) -> (Result<(), Timestamp>, (usize, Duration)) {
+        if let Some(across) = &self.across {
+            return across.start(recipients, now).await;
+        }
+        let mut pace = self.lock();
+        (pace.start(recipients, now), pace.waiting(now))
+    }
+
+    fn put_back(&self, recipients: usize) {
+        match &self.across {
+            Some(across) => across.put_back(recipients, self.clock.now()),
+            None => self.lock().put_back(recipients),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Pace> {
@@ -128,10 +156,7 @@ impl Upstream for Paced {
     ) -> Outcome {
         let recipients = transaction.recipients.len();
         let now = self.clock.now();
-        let (start, waiting) = {
-            let mut pace = self.lock();
-            (pace.start(recipients, now), pace.waiting(now))
-        };
+        let (start, waiting) = self.start(recipients, now).await;
         self.tally.paced(self.name(), waiting.0, waiting.1);
         if let Err(at) = start {
             let why = format!("postponed to {at} by the rate limit of {}", self.text);
@@ -140,7 +165,7 @@ impl Upstream for Paced {
         let outcome = self.inner.send(transaction, last_look).await;
         let unused = outcome.unreachable && transaction.is_whole();
         if unused || outcome.recipients.iter().all(Fate::is_untried) {
-            self.lock().put_back(recipients);
+            self.put_back(recipients);
         }
         outcome
     }

@@ -19,6 +19,13 @@ pub struct Rate {
     pub per: Duration,
 }
 
+impl Rate {
+    /// How many tokens a transaction with this many recipients costs.
+    pub fn price(&self, recipients: usize) -> usize {
+        if self.unit == Unit::Recipients { recipients } else { 1 }
+    }
+}
+
 /// What a rate counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unit {
@@ -115,7 +122,7 @@ impl Bucket {
 
     /// How many tokens a transaction with this many recipients costs.
     pub fn price(&self, recipients: usize) -> usize {
-        if self.rate.unit == Unit::Recipients { recipients } else { 1 }
+        self.rate.price(recipients)
     }
 
     /// Refills the bucket. A clock that is set back adds no tokens, and moving it forward again adds none

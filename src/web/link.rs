@@ -1,7 +1,7 @@
 //! `/l/{token}`: a link in a mail. GET shows what it would do, with one button; POST does it.
 
 use super::Site;
-use super::pages::risks::{Told, told};
+use super::pages::risks::{RiskText, every};
 use super::pages::visit::{Chrome, Open, show};
 use super::pages::{answer, decide};
 use super::routes::Routes;
@@ -11,6 +11,7 @@ use crate::desk::DeskError;
 use crate::desk::deputies::DecisionRole;
 use crate::desk::links::{LinkState, Offer, Outcome};
 use crate::id::Id;
+use crate::people::Denied;
 use crate::people::rates::source;
 use crate::store::was_taken_back;
 use crate::store::{HeldState, LinkAction};
@@ -20,7 +21,6 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Recipients that are shown; the rest is counted.
 const SHOWN: usize = 10;
@@ -49,7 +49,7 @@ struct Page {
     /// Whether it asks for a reason.
     asks: bool,
     /// The risks that remain; each has to be ticked.
-    ticks: Vec<Told>,
+    ticks: Vec<RiskText>,
     /// Whether the action can be undone here.
     undo: bool,
     /// The CSS class of the note: `good`, `warn`, or empty.
@@ -77,7 +77,7 @@ async fn look(
             let next = format!("{} {}", c.t.p("link-did-undone"), c.t.p("link-next-here"));
             show(StatusCode::OK, &Page { next, class: "good", ..open(c, &offer) })
         }
-        Ok(look) => answer(&site, c, client, look),
+        Ok(look) => answer(&site, c, client, look).await,
         Err(error) => failed(c, &error),
     }
 }
@@ -108,21 +108,21 @@ async fn follow(
     match done {
         // redirects to the page of the outcome, which can be reloaded
         Ok(LinkState::Over(_)) => Redirect::to(&format!("/l/{token}")).into_response(),
-        Ok(look) => answer(&site, c, client, look),
+        Ok(look) => answer(&site, c, client, look).await,
         // the page asks for what is missing
         Err(DeskError::Unticked(_) | DeskError::NoReason) => match site.links.look(&token).await {
             Ok(LinkState::Open(offer)) if is_approvers(offer.action) => {
                 decide::page(&site, c, &offer, StatusCode::UNPROCESSABLE_ENTITY, false).await
             }
             Ok(LinkState::Open(offer)) => show(StatusCode::UNPROCESSABLE_ENTITY, &open(c, &offer)),
-            Ok(look) => answer(&site, c, client, look),
+            Ok(look) => answer(&site, c, client, look).await,
             Err(error) => failed(c, &error),
         },
         Err(error) => failed(c, &error),
     }
 }
 
-fn answer(site: &Site, c: Chrome, Client(from): Client, look: LinkState) -> Response {
+async fn answer(site: &Site, c: Chrome, Client(from): Client, look: LinkState) -> Response {
     match look {
         LinkState::Open(offer) if offer.action == LinkAction::View => {
             Redirect::to(&format!("/held/{}", offer.message)).into_response()
@@ -135,11 +135,9 @@ fn answer(site: &Site, c: Chrome, Client(from): Client, look: LinkState) -> Resp
             answer::say(c, StatusCode::GONE, title, text, "")
         }
         LinkState::Nothing => {
-            let hour = Duration::from_hours(1);
-            let status = if site.people.rates().admit("link-wrong", &source(from), WRONG, hour) {
-                StatusCode::NOT_FOUND
-            } else {
-                StatusCode::TOO_MANY_REQUESTS
+            let status = match site.people.admit("link-wrong", &source(from), WRONG).await {
+                Err(Denied::TooMany) => StatusCode::TOO_MANY_REQUESTS,
+                Ok(()) | Err(_) => StatusCode::NOT_FOUND,
             };
             let (title, text) = (c.t.p("link-nothing-title"), c.t.p("link-nothing-text"));
             answer::say(c.clone(), status, title.to_string(), text.to_string(), "")
@@ -203,7 +201,7 @@ fn open(c: Chrome, offer: &Offer) -> Page {
         recipients: offer.recipients.iter().take(SHOWN).map(|one| calm(one, LONGEST)).collect(),
         more: offer.recipients.len().saturating_sub(SHOWN),
         asks: matches!(offer.action, LinkAction::AskAsIs | LinkAction::AskAgain),
-        ticks: told(&c.t, &offer.left),
+        ticks: every(&c.t, &offer.left),
         undo: false,
         class: "",
         next: String::new(),

@@ -82,7 +82,7 @@ impl Login {
 /// The query of the login pages.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Asked {
+struct PageQuery {
     /// The path to continue to.
     back: String,
     /// Set after signing out.
@@ -134,7 +134,7 @@ async fn page(
     State(site): State<Arc<Site>>,
     Open(c): Open,
     visitor: Visitor,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<PageQuery>,
 ) -> Response {
     if visitor.signed.is_some() {
         return Redirect::to(way_back(&asked.back)).into_response();

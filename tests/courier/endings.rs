@@ -1,11 +1,13 @@
 //! The drain: a transaction before its final dot is given up, one after it is awaited.
 
 use super::THREE;
-use super::rig::{Door, NOW, Rig, Scene, as_is, minutes, one_place, split};
+use super::rig::{Door, NOW, Rig, Scene, as_is, eventually, minutes, one_place, split};
 use sekisho::courier::Settings;
 use sekisho::intake::Dispatch;
 use sekisho::store::DeliveryState::{Delivered, Ready, Uncertain};
+use sekisho::store::InitialState;
 use sekisho::store::prelude::*;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,6 +25,31 @@ async fn before_the_dot_everything_goes_back() {
     assert_eq!(rig.courier.reserve(5).slots(), 0, "nothing is taken on any more");
     // after a restart all of it is due
     assert_eq!(rig.store.claim(NOW, 10, minutes(1)).await.unwrap().len(), 3);
+}
+
+/// A drain waits for commits that run when it begins, and gives back what they bring.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claims_that_come_after_the_drain_began_go_back() {
+    let rig = Rig::new(one_place(), |_, _| Scene::Takes);
+    // until it has looked into the store, it keeps room for what waits there
+    let reserved = eventually(|| async {
+        let reserved = rig.courier.reserve(1);
+        if reserved.slots() == 1 { Ok(reserved) } else { Err("no room".to_owned()) }
+    })
+    .await;
+    let courier = rig.courier.clone();
+    let drain = tokio::spawn(async move { courier.drain().await });
+    rig.linger().await;
+    assert!(!drain.is_finished(), "a commit is running");
+    let mut message = as_is(1, &THREE);
+    message.deliveries[0].state = InitialState::Sending { until: NOW.plus(minutes(1)) };
+    let id = message.id;
+    let claims = rig.store.accept(message).await.unwrap();
+    let stored = rig.store.message(id).await.unwrap();
+    reserved.dispatch(Arc::new(stored), claims);
+    drain.await.unwrap();
+    let rows = rig.settles(id, &[Ready]).await;
+    assert!(rows[0].attempts == 0 && !rows[0].possible_duplicate, "{rows:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

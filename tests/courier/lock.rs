@@ -47,7 +47,7 @@ async fn a_copy_that_shows_somebody_hidden_is_stopped_with_all_that_is_unsent() 
 async fn needles_that_changed_stop_every_copy() {
     let mut message = split(1, &THREE);
     // every copy contains its sender
-    message.needles.push(Address::parse(super::rig::SENDER).unwrap());
+    std::sync::Arc::make_mut(&mut message.needles).push(Address::parse(super::rig::SENDER).unwrap());
     let rig = Rig::new(settings(), |_, _| Scene::Takes);
     let id = rig.accept(message).await;
     rig.settles(id, &[Dropped; 3]).await;

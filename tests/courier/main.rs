@@ -1,6 +1,6 @@
 //! The courier's tasks: what is sent, how often, and what is recorded.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")] // a test that cannot go on has failed
 
 mod endings;
 mod hop;

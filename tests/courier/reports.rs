@@ -9,14 +9,13 @@ use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use mail_parser::MessageParser;
 use sekisho::clock::SystemEntropy;
-use sekisho::id::Id;
 use sekisho::intake::Dispatch;
-use sekisho::intake::{Intake, OwnMail};
+use sekisho::intake::Intake;
 use sekisho::message::Address;
 use sekisho::notice::asking::Asking;
 use sekisho::notice::hours::Hours;
 use sekisho::notice::links::LinkMaker;
-use sekisho::notice::{Deps, Letterhead, OwnIntake, Postman};
+use sekisho::notice::{Deps, Letterhead, Postman};
 use sekisho::policy::Organisation;
 use sekisho::store::DeliveryState::{Delivered, Failed, Waiting};
 use sekisho::store::prelude::*;
@@ -26,19 +25,6 @@ use sekisho::upstream::smarthost::{Security, Smarthost, SmarthostConfig};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-struct Back(Intake);
-
-#[async_trait]
-impl OwnIntake for Back {
-    async fn own(&self, mail: OwnMail) -> Result<Id, StoreError> {
-        self.0.own(mail).await
-    }
-
-    async fn tell(&self, mail: OwnMail, asks: Vec<i64>) -> Result<Id, StoreError> {
-        self.0.tell(mail, asks).await
-    }
-}
 
 /// A desk without URL: no links.
 struct Unlinked;
@@ -93,7 +79,7 @@ fn postman(relay: &Relay) -> Postman {
     let bell = intake.bell();
     let deps = Deps {
         store: relay.store.clone(),
-        intake: Arc::new(Back(intake)),
+        intake: Arc::new(intake),
         links: Arc::new(Unlinked),
         clock: relay.clock.clone(),
         entropy: Arc::new(NoDice),

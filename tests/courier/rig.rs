@@ -12,7 +12,7 @@ use sekisho::policy::{Disclosure, Knowledge, Organisation, Policy};
 use sekisho::rewrite::plan::{Copies, CopyOptions, Stamp};
 use sekisho::store::prelude::*;
 use sekisho::store::sqlite::{Options, SqliteStore};
-use sekisho::store::{Body, DeliveryState, InitialState, NewDelivery, NewMessage, Origin, QueueRow};
+use sekisho::store::{Body, DeliveryState, InitialState, Message, NewDelivery, NewMessage, Origin, QueueRow};
 use sekisho::upstream::{Content, Fate, Outcome, Transaction, Upstream};
 use std::future::Future;
 use std::ops::Deref;
@@ -342,28 +342,25 @@ impl Mail {
     pub(crate) fn message(&self, copies: Copies) -> NewMessage {
         let born = |delivery| NewDelivery { delivery, state: InitialState::Ready };
         NewMessage {
-            id: self.stamp.id,
-            received: NOW,
-            origin: Origin::Client {
-                peer: "192.0.2.9:4025".to_owned(),
-                helo: "pc".to_owned(),
-                identity: None,
-                secured: false,
-            },
-            envelope: self.seen.envelope.clone(),
-            header: self.seen.header.clone(),
-            body: Body::Inline(Bytes::from_static(b"\r\nHello all\r\n")),
-            subject: "news".to_owned(),
-            message_id: format!("{}@example.co.jp", self.stamp.id),
-            verdict: Some(self.seen.verdict.clone()),
-            needles: copies.needles,
             deliveries: copies.deliveries.into_iter().map(born).collect(),
-            held: None,
             ledger: copies.ledger,
-            notices: Vec::new(),
-            answers: None,
-            events: Vec::new(),
-            fork: None,
+            ..NewMessage::of(Message {
+                id: self.stamp.id,
+                received: NOW,
+                origin: Origin::Client {
+                    peer: "192.0.2.9:4025".to_owned(),
+                    helo: "pc".to_owned(),
+                    identity: None,
+                    secured: false,
+                },
+                envelope: self.seen.envelope.clone(),
+                header: self.seen.header.clone(),
+                body: Body::Inline(Bytes::from_static(b"\r\nHello all\r\n")),
+                subject: "news".to_owned(),
+                message_id: format!("{}@example.co.jp", self.stamp.id),
+                verdict: Some(self.seen.verdict.clone()),
+                needles: Arc::new(copies.needles),
+            })
         }
     }
 }

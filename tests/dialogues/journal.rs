@@ -1,7 +1,7 @@
 //! Journal copies: which clients may send them, that none is relayed, and that a malformed one is not
 //! rejected.
 
-use super::doorway::{FRIEND, Running, STRANGER, copy_id, id};
+use super::fake_intake::{FRIEND, Running, STRANGER, copy_id, id};
 use super::script::Client;
 use sekisho::listener::{Limits, Role};
 

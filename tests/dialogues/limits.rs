@@ -1,6 +1,6 @@
 //! Slow clients, floods, large messages, drains: every limit, reached over a socket.
 
-use super::doorway::{FRIEND, OLD_DEVICE, Running};
+use super::fake_intake::{FRIEND, OLD_DEVICE, Running};
 use super::script::Client;
 use sekisho::listener::Limits;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,4 @@
-//! The listener as clients see it: over loopback sockets, with a doorway that records.
+//! The listener as clients see it: over loopback sockets, with an intake that records.
 //!
 //! * `script` runs the dialogues in the `.txt` files of this folder
 //! * `journal` journal copies: which clients may send them, malformed ones
@@ -6,9 +6,14 @@
 //! * `relay` who may relay, in every form of an address
 //! * `tls` handshakes, client certificates, and load balancers
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)] // a test: a panic is its way to fail
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking"
+)] // a test: a panic is its way to fail
 
-mod doorway;
+mod fake_intake;
 mod journal;
 mod limits;
 mod relay;

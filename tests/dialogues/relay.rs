@@ -1,7 +1,7 @@
 //! Open-relay tests: none of these address forms lets a stranger relay; and for a client that may relay, each
 //! is parsed as exactly the address that it is.
 
-use super::doorway::{FRIEND, Running, STRANGER};
+use super::fake_intake::{FRIEND, Running, STRANGER};
 use super::script::Client;
 use sekisho::listener::Limits;
 

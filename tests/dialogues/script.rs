@@ -15,7 +15,7 @@
 //! = content a\r\n         of the last message, escapes as above
 //! ```
 
-use super::doorway::{FRIEND, Running, certificate};
+use super::fake_intake::{FRIEND, Running, certificate};
 use sekisho::listener::{Limits, TlsMode};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,7 +1,7 @@
 //! Sessions over TLS with rustls as the client: valid and failing handshakes, client certificates, and load
 //! balancers.
 
-use super::doorway::{BALANCER, FRIEND, Running, STRANGER, certificate};
+use super::fake_intake::{BALANCER, FRIEND, Running, STRANGER, certificate};
 use super::script::Client;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};

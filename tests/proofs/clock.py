@@ -5,6 +5,8 @@
 One copy waits for its next attempt, one mail is held, four are on their way and the upstream says nothing to
 their final dots. Whatever the clock is set by: nobody gets two, nothing is given up or expires, nothing that
 waits is tried again at once by the thousand, the log says so once; and in the end everything arrives, once.
+
+One of two relays on one database: neither takes what the other is sending, whichever's clock is wrong.
 """
 
 import glob
@@ -15,7 +17,9 @@ from collections import Counter
 import pytest
 
 from tests.journeys.sending import RULES, mail, real
+from tests.proofs.nodes import site
 from tests.rig.people import strangers
+from tests.rig.postgres import Cluster
 from tests.rig.relay import Relay, id_of, wait_until
 from tests.rig.sink import Sink
 
@@ -136,3 +140,32 @@ def it_keeps_its_time_when_the_clock_is_set_between_two_runs(step):
         assert wait_until(lambda: f"held{tag}@example.jp" in sink.recipients(), 20), "what was held does not arrive"
         got = Counter(r for t in real(sink.taken) for r in t.recipients)
         assert all(count == 1 for count in got.values()), f"two: {got.most_common(3)}"
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("step", [step for step in STEPS if abs(step) >= 3600])
+@pytest.mark.timeout(240)
+def it_keeps_its_time_beside_a_node_whose_clock_is_set(note, step):
+    """Sets the clock of one of two relays while both are under load, and starts that relay anew with it."""
+    with Cluster() as cluster, site(2, cluster, load=False, start=False) as here:
+        one, two = here.relays
+        clock = Clock(two)
+        one.start()
+        two.start()
+        here.load()
+        here.goes_on()
+        id = id_of(one.send(mail("[hold] x", strangers(1, "kept"), seed=step), ["kept@example.jp"]))
+        clock.set(step)
+        time.sleep(4)
+        here.goes_on()
+        two.stop()
+        two.start()
+        time.sleep(4)
+        here.goes_on()
+        assert id in [row["id"] for row in one.held()] and id in [row["id"] for row in two.held()], "a hold expired"
+        assert not one.json("queue", "list", "--state", "failed"), "something was given up"
+        logs = "".join(relay.log.read_text("utf-8", "replace") for relay in here.relays)
+        lost = logs.count("a lease was lost") + logs.count("after the lease was lost")
+        acks, said = here.verdict()
+    assert not lost, f"{lost} deliveries were taken from a relay that was sending them; {said}"
+    note(f"{step:+d} s: {said}")

@@ -28,14 +28,16 @@ ROUNDS = int(os.environ.get("CRASH_ROUNDS", "50"))
 LOADS = {"pass": ("load", 1, 12), "split": ("[split] load", 4, 6), "hold": ("[hold] load", 1, 2)}
 
 
-def generators(relay, folder):
-    """Starts one load generator a kind of mail."""
+def generators(relay, folder, targets=None, share=1, pauses=(30, 500), more=("--persistent",)):
+    """Starts one load generator a kind of mail; each sends to the relay, or to all of the targets. `share` is that of
+    the sessions."""
+    targets = targets or [f"127.0.0.1:{relay.port}"]
     for name, (subject, recipients, sessions) in LOADS.items():
-        pause = 500 if name == "hold" else 30
         yield subprocess.Popen(
-            [tool("generate"), "--target", f"127.0.0.1:{relay.port}", "--sessions", str(sessions), "--count", "1000000000", "--size", "2048",
-             "--recipients", str(recipients), "--prefix", name, "--subject", subject, "--log", str(folder / f"acks-{name}"), "--persistent",
-             "--pause-ms", str(pause), "--seconds", "3600"],
+            [tool("generate"), *[word for target in targets for word in ("--target", target)], "--sessions", str(max(1, round(share * sessions))),
+             "--count", "1000000000", "--size", "2048", "--recipients", str(recipients), "--prefix", name, "--subject", subject,
+             "--log", str(folder / f"acks-{name}"), "--errors", str(folder / f"errors-{name}"), *more,
+             "--pause-ms", str(pauses[name == "hold"]), "--seconds", "3600"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
 

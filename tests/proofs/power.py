@@ -1,6 +1,6 @@
 """The power cut: what got a 250 is on the disk, not in a cache that the cut empties.
 
-    POWER_CUTS=10 (200 before a release); needs root, /dev/fuse and loop devices
+    POWER_CUTS=10 (200 before a release), POWER_DATABASE_CUTS=4 (100); needs root, /dev/fuse and loop devices
 
 The store lives on ext4 on a loop device over nbdfuse over nbdkit, whose cache filter keeps every write in
 memory until the file system asks for a flush, as a disk does. Under load nbdkit is killed: whatever was not
@@ -22,12 +22,16 @@ import pytest
 
 from tests.journeys.sending import RULES
 from tests.proofs.crash import LOADS, acknowledged, generators, judge, taken
+from tests.proofs.nodes import site
+from tests.rig.postgres import Cluster
 from tests.rig.relay import Relay, tool, wait_until
 
 CUTS = int(os.environ.get("POWER_CUTS", "10"))
 CONTROL_CUTS = int(os.environ.get("POWER_CONTROL_CUTS", "20"))
+DATABASE_CUTS = int(os.environ.get("POWER_DATABASE_CUTS", "4"))
 # Nothing is removed between cuts: the disk has room for what all of them bring.
 SIZE = (256 + 8 * CUTS) * 1024 * 1024
+DATABASE_SIZE = (512 + 16 * DATABASE_CUTS) * 1024 * 1024
 
 
 def run(*words):
@@ -40,14 +44,14 @@ def run(*words):
 class Disk:
     """A disk with a volatile write cache, mounted at `mount`."""
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    def __init__(self, folder, size=SIZE):
+        self.folder, self.size = Path(folder), size
         self.image, self.mount, self.fuse = self.folder / "image", self.folder / "mount", self.folder / "nbd"
         self.socket = self.folder / "socket"
         self.mount.mkdir()
         self.fuse.write_bytes(b"")
         with open(self.image, "wb") as image:
-            image.truncate(SIZE)
+            image.truncate(size)
         self.server = self.client = self.loop = None
         self.plug_in()
         run("mkfs.ext4", "-q", "-F", self.loop)
@@ -63,7 +67,7 @@ class Disk:
         assert wait_until(self.socket.exists, 10), "nbdkit made no socket"
         self.client = subprocess.Popen(["nbdfuse", str(self.fuse), "--unix", str(self.socket)],
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        assert wait_until(lambda: self.fuse.stat().st_size == SIZE, 10), "nbdfuse shows no disk"
+        assert wait_until(lambda: self.fuse.stat().st_size == self.size, 10), "nbdfuse shows no disk"
         self.loop = run("losetup", "--find", "--show", str(self.fuse))
 
     def cut(self):
@@ -172,3 +176,75 @@ def it_would_see_a_store_that_does_not_flush(note):
                 note(f"found at cut {cut}: {len(lost)} recipients lost without flushes")
                 return
     raise AssertionError(f"{CONTROL_CUTS} cuts without a single flush lost nothing: the rig cannot see a loss")
+
+
+@contextlib.contextmanager
+def a_database_on_such_a_disk(through=()):
+    """Two relays under load whose database is on the disk; they themselves are elsewhere."""
+    assert os.geteuid() == 0, "this proof mounts a disk: run it as root"
+    folder = Path(tempfile.mkdtemp(prefix="sekisho-power-"))
+    folder.chmod(0o755)  # the server's user gets through
+    disk = Disk(folder, DATABASE_SIZE)
+    try:
+        cluster = Cluster(["max_wal_size=64MB", "min_wal_size=32MB"], inside=disk.mount)
+        cluster.through = list(through)
+        with cluster:
+            run("sync", "-f", str(disk.mount))
+            try:
+                with site(2, cluster) as here:
+                    here.goes_on()
+                    yield here, disk
+            finally:
+                cluster.kill(everything=True)
+    finally:
+        disk.unplug()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def cut_database(here, disk, dice, patience=60):
+    """Lets it run for a moment, cuts the database's power, and restarts its machine; how long mail took to go on."""
+    time.sleep(dice.uniform(0.3, 1.5))
+    disk.cut()
+    time.sleep(0.05)
+    here.cluster.kill(everything=True)
+    disk.recover()
+    here.cluster.start()
+    return here.goes_on(patience)
+
+
+@pytest.mark.root
+@pytest.mark.alone
+@pytest.mark.timeout(300 + 60 * DATABASE_CUTS)
+def it_keeps_what_got_a_250_when_the_database_loses_its_power(note):
+    dice = random.Random(os.environ.get("CRASH_SEED", "sekisho"))
+    with a_database_on_such_a_disk() as (here, disk):
+        slowest = max(cut_database(here, disk, dice) for _ in range(DATABASE_CUTS))
+        acks, said = here.verdict()
+        assert acks > DATABASE_CUTS, said
+        note(f"{DATABASE_CUTS} power cuts of the database, on again after {slowest:.1f} s at most; {said}")
+
+
+@pytest.mark.root
+@pytest.mark.alone
+@pytest.mark.timeout(300 + 60 * CONTROL_CUTS)
+def it_would_see_a_database_that_does_not_flush(note):
+    """The control: a database that claims to flush and does not loses acknowledged mail, its journal or itself."""
+    dice = random.Random(os.environ.get("CRASH_SEED", "sekisho"))
+    for cut in range(1, CONTROL_CUTS + 1):
+        with a_database_on_such_a_disk(through=["eatmydata"]) as (here, disk):
+            try:
+                cut_database(here, disk, dice, patience=15)
+                here.verdict()
+            except AssertionError as error:
+                note(f"found at cut {cut}: {str(error).splitlines()[0][:200]}")
+                return
+    raise AssertionError(f"{CONTROL_CUTS} cuts without a single flush lost nothing: the rig cannot see a loss")
+
+
+def it_refuses_a_database_that_may_lose_what_it_confirms():
+    for setting, words in (("fsync=off", "fsync is off"), ("synchronous_commit=off", "synchronous_commit is off")):
+        with Cluster([setting]) as cluster, tempfile.TemporaryDirectory() as folder:
+            relay = Relay("127.0.0.1:9", store=cluster.store("one", Path(folder) / "journal-key"), start=False)
+            with relay:
+                relay.start(wait=False)
+                assert relay.process.wait(30) != 0 and words in relay.output(), relay.output()

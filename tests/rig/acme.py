@@ -16,6 +16,7 @@ import ssl
 import subprocess
 import tempfile
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -77,11 +78,13 @@ def thumbprint(jwk):
 
 class Authority:
     """Runs in threads of its own; a context manager. `ca` (PEM, with `ca_key`) signs; `chain` and `key` are
-    its own for HTTPS; challenges are fetched from `challenges`, a port on the loopback."""
+    its own for HTTPS; challenges are fetched from `challenges`, a port on the loopback,
+    which may take `patience` seconds to open."""
 
-    def __init__(self, ca, ca_key, chain, key, challenges, days=90):
+    def __init__(self, ca, ca_key, chain, key, challenges, days=90, patience=0):
         self.ca, self.ca_key, self.challenges, self.days = ca, ca_key, challenges, days
         self.nonces, self.accounts, self.orders, self.log = set(), {}, [], []
+        self.patience = patience
         self.lock = threading.Lock()
         authority = self
 
@@ -238,14 +241,19 @@ class Authority:
     def challenge(self, order, n, jwk):
         """The client is ready: fetches the challenge."""
         proof, name = order["proofs"][n], order["names"][n]
-        found = ""
-        try:
-            line = http.client.HTTPConnection("127.0.0.1", self.challenges, timeout=10)
-            line.request("GET", f"/.well-known/acme-challenge/{proof['token']}", headers={"Host": name})
-            found = line.getresponse().read().decode()
-            line.close()
-        except OSError as error:
-            found = str(error)
+        until = time.monotonic() + self.patience
+        while True:
+            try:
+                line = http.client.HTTPConnection("127.0.0.1", self.challenges, timeout=10)
+                line.request("GET", f"/.well-known/acme-challenge/{proof['token']}", headers={"Host": name})
+                found = line.getresponse().read().decode()
+                line.close()
+            except OSError as error:
+                found = str(error)
+                if time.monotonic() < until:
+                    time.sleep(0.2)
+                    continue
+            break
         if found == f"{proof['token']}.{thumbprint(jwk)}":
             proof["status"] = "valid"
         else:

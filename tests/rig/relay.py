@@ -117,7 +117,7 @@ class Relay:
                 [*self.through, binary(), "serve", "--config", str(self.config)], stdout=out, stderr=out, stdin=subprocess.DEVNULL,
                 env={**os.environ, **self.env},
             )
-        if wait and not wait_until(lambda: self.ready() or self.process.poll() is not None, 20, 0.005):
+        if wait and not wait_until(lambda: self.ready() or self.process.poll() is not None, 60, 0.005):
             raise AssertionError(f"the relay is not ready:\n{self.output()}")
         if wait and self.process.poll() is not None:
             raise AssertionError(f"the relay ended at start with {self.process.returncode}:\n{self.output()}")

@@ -1,6 +1,6 @@
 //! Every way in which a next hop can fail, and the resulting fate of each recipient.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")] // a test that cannot go on has failed
 
 mod dialogue;
 mod server;
@@ -106,7 +106,7 @@ fn fault(name: &str) -> Fault {
 }
 
 /// The fate of the recipient that would have been accepted.
-#[allow(clippy::match_same_arms)] // each with its own reason
+#[expect(clippy::match_same_arms, reason = "each with its own reason")]
 fn expected(stage: Stage, fault: &str) -> Kind {
     match (stage, fault) {
         (Stage::Quit, _) => Kind::Delivered,

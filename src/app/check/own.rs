@@ -27,7 +27,7 @@ const MOST_SAID: usize = 16 * 1024;
 const MOST_NAMES: usize = 5;
 
 /// The result of a DNS query: a record, none, or no answer from any name server.
-enum Asked<T> {
+enum Lookup<T> {
     Found(T),
     Nothing,
     NoAnswer,
@@ -78,7 +78,7 @@ async fn published(key: &SigningKey, resolver: &Resolver, found: &mut Findings) 
     };
     let name = &record.name;
     match ask(resolver.txt(name), name, found).await {
-        Asked::Found(texts) => match record.compare(&texts.value) {
+        Lookup::Found(texts) => match record.compare(&texts.value) {
             Published::Same => found.ok("dkim", format!("{name} publishes the {} key", key.algorithm())),
             Published::But(what) => found.warn("dkim", format!("{name} publishes the key, but {what}")),
             Published::Wrong(why) => found.error(
@@ -86,13 +86,13 @@ async fn published(key: &SigningKey, resolver: &Resolver, found: &mut Findings) 
                 format!("{name}: {why}: signatures would not verify; `sekisho dkim show` prints the record"),
             ),
         },
-        Asked::Nothing => found.error(
+        Lookup::Nothing => found.error(
             "dkim",
             format!(
                 "{name} is not published: signatures would not verify; `sekisho dkim show` prints the record"
             ),
         ),
-        Asked::NoAnswer => return false,
+        Lookup::NoAnswer => return false,
     }
     true
 }
@@ -102,15 +102,15 @@ async fn ask<T>(
     question: impl Future<Output = Result<T, DnsError>>,
     name: &str,
     found: &mut Findings,
-) -> Asked<T> {
+) -> Lookup<T> {
     let why = match tokio::time::timeout(DNS_PATIENCE, question).await {
-        Ok(Ok(answer)) => return Asked::Found(answer),
-        Ok(Err(error)) if error.is_not_found() => return Asked::Nothing,
+        Ok(Ok(answer)) => return Lookup::Found(answer),
+        Ok(Err(error)) if error.is_not_found() => return Lookup::Nothing,
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {} s", DNS_PATIENCE.as_secs()),
     };
     found.warn("dns", format!("{name} could not be looked up: {why}"));
-    Asked::NoAnswer
+    Lookup::NoAnswer
 }
 
 /// Checks that only we can read a secret.
@@ -181,7 +181,7 @@ pub(super) async fn name(config: &Config, resolver: &Resolver, found: &mut Findi
         return;
     }
     match ask(resolver.addresses(host), host, found).await {
-        Asked::Found(addresses) => {
+        Lookup::Found(addresses) => {
             let texts: Vec<String> = addresses.value.iter().map(ToString::to_string).collect();
             found.ok("dns", format!("{host} is {}", texts.join(", ")));
             let strange = config.egress.iter().find(|address| !addresses.value.contains(address));
@@ -192,13 +192,13 @@ pub(super) async fn name(config: &Config, resolver: &Resolver, found: &mut Findi
                 );
             }
         }
-        Asked::Nothing => {
+        Lookup::Nothing => {
             found.warn(
                 "dns",
                 format!("{host} has no address: receivers may refuse mail from a host with that name"),
             );
         }
-        Asked::NoAnswer => {}
+        Lookup::NoAnswer => {}
     }
 }
 
@@ -208,12 +208,12 @@ pub(super) async fn addresses(config: &Config, resolver: &Resolver, found: &mut 
     for address in &config.egress {
         let asked = ask(resolver.names(*address), &format!("the name of {address}"), found).await;
         let names = match asked {
-            Asked::Found(names) => names,
-            Asked::Nothing => {
+            Lookup::Found(names) => names,
+            Lookup::Nothing => {
                 found.warn("dns", format!("{address}, from which mail is sent, has no name (PTR record)"));
                 continue;
             }
-            Asked::NoAnswer => continue,
+            Lookup::NoAnswer => continue,
         };
         let mut leads_back = None;
         for name in names.value.iter().take(MOST_NAMES) {

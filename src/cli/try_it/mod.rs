@@ -106,7 +106,7 @@ impl Trial<'_> {
         for (number, file) in arguments.files.iter().enumerate() {
             self.file(number + 1, arguments.files.len(), file).await?;
         }
-        self.farewell(!arguments.files.is_empty());
+        self.farewell(!arguments.files.is_empty()).await;
         let mut watch = tokio::time::interval(WATCH);
         loop {
             tokio::select! {
@@ -146,13 +146,13 @@ impl Trial<'_> {
         ));
     }
 
-    fn farewell(&self, sent: bool) {
+    async fn farewell(&self, sent: bool) {
         let smtp = self.running.smtp().map(|address| address.to_string()).unwrap_or_default();
         let more = if sent { "More" } else { "Send" };
         self.out(&format!(
             "{more} mail can be sent to {smtp} with any mail client; Ctrl-C ends the relay.\n"
         ));
-        match self.sign_in() {
+        match self.sign_in().await {
             Some(link) => {
                 let link = self.context.out.paint.bold(&link);
                 self.out(&format!(
@@ -164,7 +164,7 @@ impl Trial<'_> {
     }
 
     /// A link that signs in at the desk, once, and only on this machine.
-    fn sign_in(&self) -> Option<String> {
+    async fn sign_in(&self) -> Option<String> {
         let address = self.running.web()?;
         let who = Principal {
             name: "try".to_owned(),
@@ -172,7 +172,7 @@ impl Trial<'_> {
             roles: Roles { admin: true, approver: true, auditor: false },
             via: Via::Login,
         };
-        let path = self.running.people().once(who).ok()?;
+        let path = self.running.people().once(who).await.ok()?;
         Some(format!("http://{address}{path}"))
     }
 

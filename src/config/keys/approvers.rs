@@ -1,6 +1,6 @@
 //! `[[group]]`: senders with approvers of their own.
 
-use crate::policy::approvers::Asked;
+use crate::policy::approvers::NamedApprover;
 use serde::Deserialize;
 
 /// The table `[[group]]`.
@@ -9,5 +9,5 @@ use serde::Deserialize;
 pub(in crate::config) struct Group {
     pub(in crate::config) name: String,
     pub(in crate::config) senders: toml::Spanned<Vec<String>>,
-    pub(in crate::config) approvers: toml::Spanned<Vec<Asked>>,
+    pub(in crate::config) approvers: toml::Spanned<Vec<NamedApprover>>,
 }

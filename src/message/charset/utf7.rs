@@ -15,7 +15,7 @@ pub(super) struct Utf7 {
 
 impl Utf7 {
     /// Decodes a chunk and appends it to `out`.
-    #[allow(clippy::cast_possible_truncation)] // 16 bits are cut out on purpose
+    #[expect(clippy::cast_possible_truncation, reason = "16 bits are cut out on purpose")]
     pub(super) fn feed(&mut self, bytes: &[u8], out: &mut String) {
         for &byte in bytes {
             if !self.shifted {

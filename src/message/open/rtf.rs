@@ -76,7 +76,7 @@ pub(super) fn read(info: &Info, bytes: &[u8], cx: &mut Context<'_>) {
 
 /// The state that a group inherits from the enclosing one.
 #[derive(Clone, Copy)]
-#[allow(clippy::struct_excessive_bools)] // each is a switch of the format
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the format")]
 struct Group {
     /// Nesting level of hidden groups; 0 means shown.
     hidden: usize,

@@ -159,7 +159,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments)] // one step of `properties`, split for its length
+    #[expect(clippy::too_many_arguments, reason = "one step of `properties`, split for its length")]
     fn values(
         &mut self,
         kind: u16,

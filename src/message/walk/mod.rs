@@ -6,8 +6,9 @@
 //! * [`level`] one stream of lines: boundaries, part headers, content
 //! * [`part`] what the header of a part says
 //! * [`params`] structured fields with parameters (RFC 2231)
-//! * [`transfer`] Content-Transfer-Encoding
+//! * [`transfer`] Content-Transfer-Encoding; `digits` its hexadecimal digits
 
+mod digits;
 mod level;
 pub mod params;
 mod part;
@@ -16,6 +17,7 @@ mod tests;
 pub mod transfer;
 
 use super::Header;
+pub use digits::hex_digit;
 use level::{Context, Level};
 pub use transfer::Encoding;
 

@@ -1,6 +1,7 @@
 //! Structured field bodies with parameters: Content-Type, Content-Disposition (RFC 2045 §5.1, RFC 2231).
 //! Parsed leniently, within limits.
 
+use super::digits::hex_digit;
 use crate::message::charset::{Charset, readings};
 use crate::message::encoded_word::decode_raw;
 use crate::message::header::decode_text;
@@ -161,7 +162,7 @@ pub fn percent_decode(text: &[u8]) -> Vec<u8> {
             && high.is_ascii_hexdigit()
             && low.is_ascii_hexdigit()
         {
-            out.push(super::transfer::hex(high) << 4 | super::transfer::hex(low));
+            out.push(hex_digit(high) << 4 | hex_digit(low));
             index += 3;
         } else {
             out.push(text[index]);

@@ -1,7 +1,10 @@
 //! The walk with the pitfalls of RFC 2046, in chunks of any size.
 
-// Short messages are built here, where clarity counts more than an allocation.
-#![allow(clippy::format_collect, clippy::format_push_string)]
+#![allow(
+    clippy::format_collect,
+    clippy::format_push_string,
+    reason = "short texts, where clarity counts more than an allocation"
+)]
 
 use super::*;
 use bytes::Bytes;

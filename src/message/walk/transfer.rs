@@ -3,6 +3,7 @@
 //! They are lenient on purpose: everything that some reader might decode is decoded, because the search must
 //! see what any recipient could see.
 
+use super::digits::hex_digit;
 use memchr::{memchr, memchr_iter};
 
 /// The transfer encoding of a part.
@@ -87,13 +88,10 @@ const PAD: u8 = 0xfe;
 const VALUES: [u8; 256] = {
     let mut table = [SKIP; 256];
     let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut index = 0;
-    while index < 64 {
-        #[allow(clippy::cast_possible_truncation)] // below 64
-        {
-            table[letters[index] as usize] = index as u8;
-        }
-        index += 1;
+    let mut value = 0_u8;
+    while value < 64 {
+        table[letters[value as usize] as usize] = value;
+        value += 1;
     }
     table[b'-' as usize] = 62;
     table[b'_' as usize] = 63;
@@ -123,7 +121,6 @@ pub struct Base64 {
 
 impl Base64 {
     /// Decodes a chunk and appends it to `out`.
-    #[allow(clippy::cast_possible_truncation)] // bytes are cut out of a 24-bit group on purpose
     pub fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
         out.reserve(bytes.len() / 4 * 3 + 3);
         while !bytes.is_empty() {
@@ -140,7 +137,6 @@ impl Base64 {
     }
 
     /// Handles the next octet.
-    #[allow(clippy::cast_possible_truncation)] // bytes are cut out of a 24-bit group on purpose
     fn letter(&mut self, octet: u8, out: &mut Vec<u8>) {
         match VALUES[usize::from(octet)] {
             SKIP => {}
@@ -149,8 +145,8 @@ impl Base64 {
                 self.bits = self.bits << 6 | u32::from(value);
                 self.letters += 1;
                 if self.letters == 4 {
-                    let group = [(self.bits >> 16) as u8, (self.bits >> 8) as u8, self.bits as u8];
-                    out.extend_from_slice(&group);
+                    let [_, octets @ ..] = self.bits.to_be_bytes();
+                    out.extend_from_slice(&octets);
                     (self.bits, self.letters) = (0, 0);
                 }
             }
@@ -186,7 +182,6 @@ impl Base64 {
     }
 
     /// Decodes whole groups of four letters until something else comes; returns the rest.
-    #[allow(clippy::cast_possible_truncation)] // bytes are cut out of a 24-bit group on purpose
     fn quads<'a>(bytes: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
         let (groups, _) = bytes.as_chunks::<4>();
         let mut done = 0;
@@ -195,19 +190,18 @@ impl Base64 {
             if (a | b | c | d) >= 64 {
                 break;
             }
-            let bits = a << 18 | b << 12 | c << 6 | d;
-            out.extend_from_slice(&[(bits >> 16) as u8, (bits >> 8) as u8, bits as u8]);
+            let [_, octets @ ..] = (a << 18 | b << 12 | c << 6 | d).to_be_bytes();
+            out.extend_from_slice(&octets);
             done += 4;
         }
         &bytes[done..]
     }
 
     /// Decodes an incomplete group at padding or at the end.
-    #[allow(clippy::cast_possible_truncation)] // bytes are cut out of a 24-bit group on purpose
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         match self.letters {
-            2 => out.push((self.bits >> 4) as u8),
-            3 => out.extend_from_slice(&[(self.bits >> 10) as u8, (self.bits >> 2) as u8]),
+            2 => out.push((self.bits << 12).to_be_bytes()[1]),
+            3 => out.extend_from_slice(&(self.bits << 6).to_be_bytes()[1..3]),
             _ => {}
         }
         (self.bits, self.letters) = (0, 0);
@@ -260,7 +254,7 @@ impl QuotedPrintable {
                 Escape::Digit(first) => {
                     self.state = Escape::None;
                     if byte.is_ascii_hexdigit() {
-                        out.push(hex(first) << 4 | hex(byte));
+                        out.push(hex_digit(first) << 4 | hex_digit(byte));
                     } else {
                         out.extend_from_slice(&[b'=', first]);
                         continue;
@@ -288,11 +282,6 @@ impl QuotedPrintable {
         }
         self.state = Escape::None;
     }
-}
-
-/// The value of a hexadecimal digit (0 for anything else).
-pub fn hex(digit: u8) -> u8 {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok()).unwrap_or(0)
 }
 
 /// Longest line of an encoded block; longer ones are text.
@@ -372,7 +361,6 @@ fn block_start(line: &[u8]) -> Block {
     if (3..=4).contains(&digits) && rest.get(digits) == Some(&b' ') { Block::Uu } else { Block::None }
 }
 
-#[allow(clippy::cast_possible_truncation)] // bytes are cut out of a 24-bit group on purpose
 fn uu_line(line: &[u8], out: &mut Vec<u8>) {
     let Some((&length, letters)) = line.split_first() else { return };
     let mut left = usize::from(length.wrapping_sub(32) & 63);
@@ -382,7 +370,7 @@ fn uu_line(line: &[u8], out: &mut Vec<u8>) {
             let letter = group.get(index).copied().unwrap_or(b' ');
             bits = bits << 6 | u32::from(letter.wrapping_sub(32) & 63);
         }
-        let bytes = [(bits >> 16) as u8, (bits >> 8) as u8, bits as u8];
+        let [_, bytes @ ..] = bits.to_be_bytes();
         let take = left.min(3);
         out.extend_from_slice(&bytes[..take]);
         left -= take;

@@ -6,7 +6,7 @@ use super::super::canned::in_language;
 use super::super::locale::text;
 use super::super::page::{Page, Tone};
 use super::super::people::People;
-use super::super::whom::Told;
+use super::super::whom::Addressee;
 use super::{Desk, Letter, decided_by, lines, risks};
 use crate::intake::Enclosed;
 use crate::notice::Encloses;
@@ -49,7 +49,7 @@ impl Desk<'_> {
     }
 
     /// Explains what to do with a mail that was not sent.
-    fn after_all(&self, page: &mut Page, held: &HeldRow, people: &People, told: &Told) {
+    fn after_all(&self, page: &mut Page, held: &HeldRow, people: &People, told: &Addressee) {
         self.facts(page, people);
         risks(page, held);
         page.heading("heading-next");
@@ -63,7 +63,7 @@ impl Desk<'_> {
 
     /// The notice with the enclosed mail. If another person is told in the sender's place, the mail is not
     /// enclosed.
-    fn give_back(&self, subject: &str, told: Told, pages: &[Page], why: back::Why) -> Back {
+    fn give_back(&self, subject: &str, told: Addressee, pages: &[Page], why: back::Why) -> Back {
         let letter = self.close(subject, vec![told.address], pages, false);
         match self.matter.details.encloses.filter(|_| told.is_sender) {
             Some(encloses) => back::with_original(letter, encloses, why, self),

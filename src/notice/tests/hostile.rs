@@ -16,7 +16,7 @@ fn hostile(subject: &str, reason: &str, id: &str) -> Vec<OwnMail> {
     held.reasons = vec![reason.to_owned()];
     held.hits[0].place = reason.to_owned();
     let ask = Ask {
-        row: 1,
+        id: AskId::from_engine(1),
         message: message.id,
         approver: address("soumu@example.co.jp"),
         why: AskWhy::AsIs,

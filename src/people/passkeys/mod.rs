@@ -3,9 +3,9 @@
 //!
 //! * [`verify`] verifies the responses of browsers
 //!
-//! A passkey is added by somebody who is signed in, and gives no more than the way they had signed in by. It
-//! ends with the account behind it. One that was added after a code by mail gives what a code gives, except
-//! that nobody can read it in a mailbox. Passkeys of people without an account here end after [`LASTS`],
+//! A passkey is added by somebody who is signed in, and allows no more than that session did: one that was
+//! added after signing in with a code by mail allows what such a code allows. It ends with the account behind
+//! it. Passkeys of people without an account here end after [`LASTS`],
 //! because nobody would tell us that they left.
 
 pub mod verify;
@@ -15,52 +15,24 @@ use super::{Denied, People};
 use crate::clock::Timestamp;
 use crate::desk::principal::Roles;
 use crate::message::Address;
+use crate::store::shared::Once;
 use crate::store::{PasskeyRow, StoreError};
 use crate::token::{Digest, Token};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use verify::{Key, Party};
 
 /// How long a challenge may stay unanswered.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// Maximum number of open challenges; the oldest are dropped first.
-const MOST_OPEN: usize = 10_000;
 /// How long a passkey without an account behind it is valid.
 pub const LASTS: Duration = Duration::from_hours(24 * 180);
 /// Maximum number of passkeys of one person.
 const MOST: usize = 20;
 /// Longest label, in characters.
 const LONGEST: usize = 60;
-
-/// Challenges sent to browsers; each can be answered once.
-#[derive(Default)]
-pub struct Questions(Mutex<HashMap<Digest, (Token, Timestamp)>>);
-
-impl Questions {
-    fn put(&self, whom: Digest, now: Timestamp) -> Result<Token, Denied> {
-        let challenge = Token::new()?;
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.len() >= MOST_OPEN {
-            open.retain(|_, (_, until)| now < *until);
-        }
-        if open.len() >= MOST_OPEN {
-            let oldest = open.iter().min_by_key(|(_, (_, until))| *until).map(|(whom, _)| *whom);
-            oldest.map(|whom| open.remove(&whom));
-        }
-        open.insert(whom, (challenge.clone(), now.plus(PATIENCE)));
-        Ok(challenge)
-    }
-
-    fn take(&self, whom: Digest, now: Timestamp) -> Option<Token> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        open.remove(&whom).filter(|(_, until)| now < *until).map(|(challenge, _)| challenge)
-    }
-}
 
 /// Whose passkey it is, as stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -126,12 +98,19 @@ impl People {
     ///
     /// # Errors
     /// Passkeys are off, there were too many challenges, or there is no randomness.
-    pub fn passkey_question(&self, whom: Digest, from: IpAddr) -> Result<(Token, Party), Denied> {
+    pub async fn passkey_question(&self, whom: Digest, from: IpAddr) -> Result<(Token, Party), Denied> {
         let party = self.passkeys().ok_or(Denied::Off)?;
-        if !self.rates.admit("passkey", &super::rates::source(from), 200, Duration::from_hours(1)) {
-            return Err(Denied::TooMany);
-        }
-        Ok((self.questions.put(whom, self.clock.now())?, party))
+        self.admit("passkey", &super::rates::source(from), 200).await?;
+        let (challenge, now) = (Token::new()?, self.clock.now());
+        let text = challenge.text().to_owned();
+        self.store.put_once(Once::Challenge, whom, text, now.plus(PATIENCE), now).await?;
+        Ok((challenge, party))
+    }
+
+    /// The challenge of this session or browser, which can be answered once, at any relay.
+    async fn question(&self, whom: Digest) -> Result<Token, Denied> {
+        let asked = self.store.take_once(Once::Challenge, whom, self.clock.now()).await?;
+        asked.and_then(|text| Token::read(&text)).ok_or(Denied::Wrong)
     }
 
     /// Stores a passkey of somebody who is signed in. Who has one already and signed in by a mailed code must
@@ -142,7 +121,7 @@ impl People {
     pub async fn add_passkey(&self, signed: &Signed, made: &Made) -> Result<(), Denied> {
         let party = self.passkeys().ok_or(Denied::Off)?;
         let now = self.clock.now();
-        let challenge = self.questions.take(signed.session, now).ok_or(Denied::Wrong)?;
+        let challenge = self.question(signed.session).await?;
         let session = self.store.session(signed.session, now).await?.ok_or(Denied::Wrong)?;
         let kept: StoredLogin = serde_json::from_str(&session.who).map_err(|_| Denied::Wrong)?;
         let how = match &kept.by {
@@ -195,7 +174,7 @@ impl People {
     pub async fn by_passkey(&self, browser: &Token, used: &Used) -> Result<Token, Denied> {
         let party = self.passkeys().ok_or(Denied::Off)?;
         let now = self.clock.now();
-        let challenge = self.questions.take(browser.digest(), now).ok_or(Denied::Wrong)?;
+        let challenge = self.question(browser.digest()).await?;
         let row = self.store.passkey(octets(&used.id)?).await?.ok_or(Denied::Wrong)?;
         let key = Key { algorithm: row.algorithm, info: row.key.clone() };
         let (client, data, signature) =
@@ -293,34 +272,4 @@ fn keys(addresses: &[Address]) -> Vec<String> {
 fn unsound(name: &str, why: verify::Unsound) -> Denied {
     tracing::warn!(name, %why, "a passkey was refused");
     Denied::Wrong
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_question_is_answered_once_and_in_time() {
-        let questions = Questions::default();
-        let now = Timestamp(1_790_000_000_000);
-        let (one, other) = (Digest::of(&[b"one"]), Digest::of(&[b"other"]));
-        let challenge = questions.put(one, now).unwrap();
-        assert!(questions.take(other, now).is_none());
-        assert_eq!(questions.take(one, now).unwrap().text(), challenge.text());
-        assert!(questions.take(one, now).is_none(), "a second time");
-        questions.put(one, now).unwrap();
-        assert!(questions.take(one, now.plus(PATIENCE)).is_none(), "too late");
-    }
-
-    #[test]
-    fn the_oldest_question_makes_room() {
-        let questions = Questions::default();
-        let now = Timestamp(1_790_000_000_000);
-        for number in 0..=MOST_OPEN as u64 {
-            let whom = Digest::of(&[&number.to_be_bytes()]);
-            questions.put(whom, now.plus(Duration::from_millis(number))).unwrap();
-        }
-        assert!(questions.take(Digest::of(&[&0_u64.to_be_bytes()]), now).is_none());
-        assert!(questions.take(Digest::of(&[&1_u64.to_be_bytes()]), now).is_some());
-    }
 }

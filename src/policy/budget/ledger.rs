@@ -28,22 +28,30 @@ impl Account {
         };
         Some(Self { upstream: upstream.to_owned(), sender, outside: limit.outside })
     }
+
+    /// Its name in the store.
+    pub(super) fn name(&self) -> String {
+        let outside = if self.outside { "outside" } else { "" };
+        format!("{}\n{}\n{outside}", self.upstream, self.sender.as_deref().unwrap_or_default())
+    }
 }
 
 /// Recipients by account and slot.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     accounts: HashMap<Account, BTreeMap<i64, u64>>,
+    /// What other relays left to us, by account and slot, if they share the budgets.
+    hands: HashMap<(Account, i64), u64>,
     /// The slot of the last sweep.
     swept: i64,
 }
 
-fn slot(at: Timestamp) -> i64 {
+pub(super) fn slot(at: Timestamp) -> i64 {
     at.0.div_euclid(SLOT)
 }
 
 /// The first slot that overlaps the period before a moment.
-fn first(at: Timestamp, per: Duration) -> i64 {
+pub(super) fn first(at: Timestamp, per: Duration) -> i64 {
     slot(at.minus(per))
 }
 
@@ -92,10 +100,44 @@ impl Ledger {
         }
         self.swept = slot(now);
         let begin = first(now, longest);
+        self.hands.retain(|(_, slot), _| *slot >= begin);
         self.accounts.retain(|_, slots| {
             *slots = slots.split_off(&begin);
             !slots.is_empty()
         });
+    }
+
+    /// What is known of an account, by slot.
+    pub(super) fn slots(&self, account: &Account) -> Vec<(i64, u64)> {
+        self.accounts
+            .get(account)
+            .map_or_else(Vec::new, |slots| slots.iter().map(|(slot, sum)| (*slot, *sum)).collect())
+    }
+
+    /// Replaces what is known of an account by what all relays have given out.
+    pub(super) fn learn(&mut self, account: &Account, slots: &[(i64, u64)]) {
+        self.accounts.insert(account.clone(), slots.iter().copied().collect());
+    }
+
+    /// Takes these amounts out of the hands if all are there.
+    pub(super) fn take_from_hands(&mut self, sums: &[(&Account, i64, u64)]) -> bool {
+        let there = |(account, slot, sum): &(&Account, i64, u64)| {
+            self.hands.get(&((*account).clone(), *slot)).is_some_and(|hand| hand >= sum)
+        };
+        let all = sums.iter().all(there);
+        if all {
+            for (account, slot, sum) in sums {
+                if let Some(hand) = self.hands.get_mut(&((*account).clone(), *slot)) {
+                    *hand -= sum;
+                }
+            }
+        }
+        all
+    }
+
+    /// Puts an amount into a hand.
+    pub(super) fn hand(&mut self, account: &Account, slot: i64, more: u64) {
+        *self.hands.entry((account.clone(), slot)).or_default() += more;
     }
 
     /// Adds these amounts.
@@ -109,7 +151,7 @@ impl Ledger {
         for (account, sum) in &sums {
             *self.accounts.entry(account.clone()).or_default().entry(slot).or_default() += sum;
         }
-        Reserved { ledger: Arc::clone(this), sums, slot }
+        Reserved { ledger: Arc::clone(this), sums, slot, shared: false }
     }
 }
 
@@ -120,9 +162,17 @@ pub struct Reserved {
     ledger: Arc<Mutex<Ledger>>,
     sums: BTreeMap<Account, u64>,
     slot: i64,
+    /// Other relays have left this to us: it comes back into our hands.
+    shared: bool,
 }
 
 impl Reserved {
+    /// The same of budgets that other relays share.
+    pub(super) fn shared(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+
     /// Keeps the amounts: the mail is committed.
     pub fn keep(mut self) {
         self.sums.clear();
@@ -139,6 +189,9 @@ impl Drop for Reserved {
             if let Some(spent) = ledger.accounts.get_mut(account).and_then(|slots| slots.get_mut(&self.slot))
             {
                 *spent = spent.saturating_sub(*sum);
+            }
+            if self.shared {
+                ledger.hand(account, self.slot, *sum);
             }
         }
     }

@@ -59,14 +59,20 @@ pub struct Disclosed {
 /// A field that shows addresses to recipients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)] // the variants are the field names
 pub enum ShownIn {
+    /// `To`.
     To,
+    /// `Cc`.
     Cc,
+    /// `Resent-To`.
     ResentTo,
+    /// `Resent-Cc`.
     ResentCc,
+    /// `Reply-To`.
     ReplyTo,
+    /// `Mail-Followup-To`.
     MailFollowupTo,
+    /// `Disposition-Notification-To`.
     DispositionNotificationTo,
     /// Any other place that shows an address: an outside mailbox of a From with several, a display name, a
     /// rare field.
@@ -88,7 +94,7 @@ pub struct Visible {
 
 /// Everything that rules can ask about one message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(clippy::struct_excessive_bools)] // facts that a rule asks for one by one
+#[expect(clippy::struct_excessive_bools, reason = "facts that a rule asks for one by one")]
 pub struct Facts {
     /// The From mailboxes.
     pub from: Vec<Mailbox>,

@@ -1,7 +1,7 @@
-//! Evaluates one condition: whether it holds for the facts, and what was found, in words.
+//! One condition: whether it holds for the facts, and what was found, in words.
 
 use super::pattern::{Names, Patterns};
-use super::reason::{Check, Phrase, counted, few, few_people, named};
+use super::reason::{Phrase, counted, few, few_people, named};
 use super::values::{Range, TextTest};
 use crate::message::Address;
 use crate::message::inspect::Attachment;
@@ -84,31 +84,42 @@ pub(super) struct AttachmentTest {
 }
 
 impl Condition {
-    pub(super) fn check(&self, facts: &Facts) -> Check {
+    /// Whether it holds. Every mail asks this of every condition, so it makes no text.
+    pub(super) fn holds(&self, facts: &Facts) -> bool {
         match self {
-            Self::Outside { addresses, organisations } => outside(facts, *addresses, *organisations),
+            Self::Outside { addresses, organisations } => {
+                addresses.is_none_or(|range| range.holds(facts.external_addresses.len() as u64))
+                    && organisations.is_none_or(|range| range.holds(facts.external_organisations as u64))
+            }
+            Self::Count { what, range } => range.holds(what.of(facts)),
+            Self::Size(range) => range.holds(facts.size),
+            Self::Addresses { who, patterns, .. } => who.is_in(patterns, facts),
+            Self::Text { field, test } => facts.header_texts_named(field).any(|text| test.holds(text)),
+            Self::Present { field, wanted } => is_present(facts, field) == *wanted,
+            Self::Flag { flag, wanted } => flag.is(facts) == *wanted,
+            Self::Known { wanted } => super::known::one_mail_showed_all(facts) == *wanted,
+            Self::Attachment(test) => test.found(facts).is_some(),
+        }
+    }
+
+    /// What was found, in words.
+    pub(super) fn phrase(&self, facts: &Facts) -> Phrase {
+        let holds = self.holds(facts);
+        match self {
+            Self::Outside { addresses, organisations } => outside(facts, *addresses, *organisations, holds),
             Self::Count { what, range } => count(facts, *what, *range),
             Self::Size(range) => size(facts.size, *range),
-            Self::Addresses { who, patterns, written } => addresses(facts, *who, patterns, written),
-            Self::Text { field, test } => text(facts, field, test),
-            Self::Present { field, wanted } => {
-                let there = facts.header_texts_named(field).next().is_some();
-                let phrase = if there {
-                    Phrase::new(format!("it has a {field} field"), format!("{field} 欄があります"))
-                } else {
-                    Phrase::new(format!("it has no {field} field"), format!("{field} 欄はありません"))
-                };
-                Check { holds: there == *wanted, phrase }
+            Self::Addresses { who, patterns, written } => addresses(facts, *who, patterns, written, holds),
+            Self::Text { field, test } => text(facts, field, test, holds),
+            Self::Present { field, .. } if is_present(facts, field) => {
+                Phrase::new(format!("it has a {field} field"), format!("{field} 欄があります"))
             }
-            Self::Flag { flag, wanted } => {
-                let is = flag.is(facts);
-                Check { holds: is == *wanted, phrase: flag.phrase(facts, is) }
+            Self::Present { field, .. } => {
+                Phrase::new(format!("it has no {field} field"), format!("{field} 欄はありません"))
             }
-            Self::Known { wanted } => {
-                let (is, phrase) = super::known::told(facts);
-                Check { holds: is == *wanted, phrase }
-            }
-            Self::Attachment(test) => test.check(facts),
+            Self::Flag { flag, .. } => flag.phrase(facts),
+            Self::Known { .. } => super::known::told(facts),
+            Self::Attachment(test) => test.phrase(facts),
         }
     }
 
@@ -122,11 +133,9 @@ impl Condition {
 }
 
 /// "12 outside addresses at 9 organisations would see each other (5 or more at 2 or more): a@x …"
-fn outside(facts: &Facts, addresses: Option<Range>, organisations: Option<Range>) -> Check {
+fn outside(facts: &Facts, addresses: Option<Range>, organisations: Option<Range>, holds: bool) -> Phrase {
     let number = facts.external_addresses.len() as u64;
     let groups = facts.external_organisations as u64;
-    let holds = addresses.is_none_or(|range| range.holds(number))
-        && organisations.is_none_or(|range| range.holds(groups));
     let people = counted(number, "outside address", "outside addresses");
     let at = counted(groups, "organisation", "organisations");
     let (en, ja) = match (addresses, organisations) {
@@ -144,7 +153,7 @@ fn outside(facts: &Facts, addresses: Option<Range>, organisations: Option<Range>
         (None, None) => (String::new(), String::new()),
     };
     let warns = holds && number > 1 && addresses.or(organisations).is_some_and(Range::is_open);
-    let phrase = if warns {
+    if warns {
         let names = named(&facts.external_addresses);
         Phrase::new(
             format!("{people} at {at} would see each other {en}{}", names.en),
@@ -158,20 +167,25 @@ fn outside(facts: &Facts, addresses: Option<Range>, organisations: Option<Range>
             format!("{only}{people} at {at} {en}"),
             format!("見える社外の宛先は{number}名（{groups}組織）です{ja}"),
         )
-    };
-    Check { holds, phrase }
+    }
 }
 
-fn count(facts: &Facts, what: Count, range: Range) -> Check {
-    let written = facts.written_outside.as_ref();
-    let number = match what {
-        Count::Recipients => facts.recipients.len(),
-        Count::EnvelopeOnly => facts.envelope_only.len(),
-        Count::SameOrganisation => facts.largest_organisation.as_ref().map_or(0, |one| one.addresses),
-        Count::WrittenAddresses => written.map_or(0, |part| part.count),
-    } as u64;
+impl Count {
+    fn of(self, facts: &Facts) -> u64 {
+        let number = match self {
+            Self::Recipients => facts.recipients.len(),
+            Self::EnvelopeOnly => facts.envelope_only.len(),
+            Self::SameOrganisation => facts.largest_organisation.as_ref().map_or(0, |one| one.addresses),
+            Self::WrittenAddresses => facts.written_outside.as_ref().map_or(0, |part| part.count),
+        };
+        number as u64
+    }
+}
+
+fn count(facts: &Facts, what: Count, range: Range) -> Phrase {
+    let number = what.of(facts);
     let (words, counter) = (range.words().en, range.words_counting("名").ja);
-    let phrase = match what {
+    match what {
         Count::Recipients => Phrase::new(
             format!("{} ({words})", counted(number, "recipient", "recipients")),
             format!("宛先は{number}名です（基準：{counter}）"),
@@ -190,7 +204,7 @@ fn count(facts: &Facts, what: Count, range: Range) -> Check {
             )
         }
         Count::WrittenAddresses => {
-            let place = written.map_or_else(Phrase::default, |part| {
+            let place = facts.written_outside.as_ref().map_or_else(Phrase::default, |part| {
                 let few = few_people(&part.examples, part.count);
                 let (en, ja) = super::finding::file_of(facts, &part.path).map_or_else(
                     || ("the text".to_owned(), "本文".to_owned()),
@@ -210,47 +224,57 @@ fn count(facts: &Facts, what: Count, range: Range) -> Check {
                 ),
             )
         }
-    };
-    Check { holds: range.holds(number), phrase }
-}
-
-fn size(size: u64, range: Range) -> Check {
-    let (now, words) = (super::reason::octets(size), range.size_words());
-    Check {
-        holds: range.holds(size),
-        phrase: Phrase::new(
-            format!("the message has {now} ({})", words.en),
-            format!("メールの大きさは{now}です（基準：{}）", words.ja),
-        ),
     }
 }
 
-fn addresses(facts: &Facts, who: Who, patterns: &Patterns, written: &str) -> Check {
+fn size(size: u64, range: Range) -> Phrase {
+    let (now, words) = (super::reason::octets(size), range.size_words());
+    Phrase::new(
+        format!("the message has {now} ({})", words.en),
+        format!("メールの大きさは{now}です（基準：{}）", words.ja),
+    )
+}
+
+fn is_present(facts: &Facts, field: &str) -> bool {
+    facts.header_texts_named(field).next().is_some()
+}
+
+impl Who {
+    fn is_in(self, patterns: &Patterns, facts: &Facts) -> bool {
+        let inside = |address: &Address| patterns.holds(Some(address));
+        match self {
+            Self::Sender => patterns.holds(facts.mail_from.as_ref()),
+            Self::From => facts.from.iter().any(|mailbox| inside(&mailbox.address)),
+            Self::RecipientAny => facts.recipients.iter().any(inside),
+            Self::RecipientAll => !facts.recipients.is_empty() && facts.recipients.iter().all(inside),
+        }
+    }
+}
+
+fn addresses(facts: &Facts, who: Who, patterns: &Patterns, written: &str, holds: bool) -> Phrase {
     let inside = |address: &&Address| patterns.holds(Some(address));
     let outside = |address: &&Address| !patterns.holds(Some(address));
     let said = |address: Option<&Address>| address.map_or("<>".to_owned(), ToString::to_string);
     let from = || facts.from.iter().map(|mailbox| &mailbox.address);
-    let (holds, en, ja) = match who {
+    let (en, ja) = match who {
         Who::Sender => {
-            let holds = patterns.holds(facts.mail_from.as_ref());
             let sender = said(facts.mail_from.as_ref());
-            (holds, format!("the sender {sender}"), format!("差出人 {sender}"))
+            (format!("the sender {sender}"), format!("差出人 {sender}"))
         }
         Who::From => {
-            let found = from().find(inside);
-            let shown = said(found.or_else(|| from().next()));
-            (found.is_some(), format!("From {shown}"), format!("差出人 {shown}"))
+            let shown = said(from().find(inside).or_else(|| from().next()));
+            (format!("From {shown}"), format!("差出人 {shown}"))
         }
         Who::RecipientAny => match facts.recipients.iter().find(inside) {
-            Some(one) => (true, format!("the recipient {one}"), format!("宛先 {one}")),
-            None => (false, "no recipient".to_owned(), "どの宛先も".to_owned()),
+            Some(one) => (format!("the recipient {one}"), format!("宛先 {one}")),
+            None => ("no recipient".to_owned(), "どの宛先も".to_owned()),
         },
         Who::RecipientAll => match facts.recipients.iter().find(outside) {
-            Some(one) => (false, format!("the recipient {one}"), format!("宛先 {one}")),
-            None => (!facts.recipients.is_empty(), "every recipient".to_owned(), "すべての宛先".to_owned()),
+            Some(one) => (format!("the recipient {one}"), format!("宛先 {one}")),
+            None => ("every recipient".to_owned(), "すべての宛先".to_owned()),
         },
     };
-    let phrase = match (holds, who) {
+    match (holds, who) {
         (true, _) => Phrase::new(format!("{en} is in {written}"), format!("{ja}は {written} に含まれます")),
         (false, Who::RecipientAny) => {
             Phrase::new(format!("{en} is in {written}"), format!("{ja} {written} に含まれません"))
@@ -258,8 +282,7 @@ fn addresses(facts: &Facts, who: Who, patterns: &Patterns, written: &str) -> Che
         (false, _) => {
             Phrase::new(format!("{en} is not in {written}"), format!("{ja}は {written} に含まれません"))
         }
-    };
-    Check { holds, phrase }
+    }
 }
 
 /// The Japanese name of a field.
@@ -267,12 +290,11 @@ fn field_ja(field: &str) -> String {
     if field.eq_ignore_ascii_case("subject") { "件名".to_owned() } else { format!("{field} 欄") }
 }
 
-fn text(facts: &Facts, field: &str, test: &TextTest) -> Check {
-    let holds = facts.header_texts_named(field).any(|text| test.holds(text));
+fn text(facts: &Facts, field: &str, test: &TextTest, holds: bool) -> Phrase {
     let words = &test.words;
     // says only what was found first
     let found = facts.header_texts_named(field).find_map(|text| test.found(text));
-    let phrase = if let Some(word) = found {
+    if let Some(word) = found {
         Phrase::new(
             format!("the {field} contains “{word}”"),
             format!("{}に「{word}」を含みます", field_ja(field)),
@@ -287,8 +309,7 @@ fn text(facts: &Facts, field: &str, test: &TextTest) -> Check {
             format!("no {field} that {}", words.en),
             format!("{}は「{}」に該当しません", field_ja(field), words.ja),
         )
-    };
-    Check { holds, phrase }
+    }
 }
 
 impl AttachmentTest {
@@ -301,9 +322,8 @@ impl AttachmentTest {
         })
     }
 
-    fn check(&self, facts: &Facts) -> Check {
-        let found = self.found(facts);
-        let phrase = match found {
+    fn phrase(&self, facts: &Facts) -> Phrase {
+        match self.found(facts) {
             Some(one) => {
                 let name = if one.name.is_empty() { &one.content_type } else { &one.name };
                 let size = super::reason::octets(one.size);
@@ -323,8 +343,7 @@ impl AttachmentTest {
                 format!("no attachment is one of {}", self.written),
                 format!("「{}」に該当する添付ファイルはありません", self.written),
             ),
-        };
-        Check { holds: found.is_some(), phrase }
+        }
     }
 }
 
@@ -347,7 +366,8 @@ impl Flag {
         }
     }
 
-    fn phrase(self, facts: &Facts, is: bool) -> Phrase {
+    fn phrase(self, facts: &Facts) -> Phrase {
+        let is = self.is(facts);
         let names = |items: Vec<&str>| few(&items, items.len());
         match (self, is) {
             (Self::Attachment, true) => {

@@ -4,14 +4,15 @@ use super::reason::{Phrase, counted, few_people};
 use crate::policy::Facts;
 use crate::policy::learned::Nearest;
 
-/// Whether one mail showed the outsiders of this message to each other, with the sentence that says how this
-/// is known.
-pub(super) fn told(facts: &Facts) -> (bool, Phrase) {
+/// Whether one earlier mail showed all outsiders of this message to each other.
+pub(super) fn one_mail_showed_all(facts: &Facts) -> bool {
+    facts.acquaintance.as_ref().is_some_and(|known| known.nearest.is_some() && known.complete())
+}
+
+/// What is known of such a mail, and how it is known.
+pub(super) fn told(facts: &Facts) -> Phrase {
     let Some(known) = &facts.acquaintance else {
-        return (
-            false,
-            Phrase::new("fewer than two outsiders are concerned", "関係する社外の人は2名未満です"),
-        );
+        return Phrase::new("fewer than two outsiders are concerned", "関係する社外の人は2名未満です");
     };
     let number = number(known.people);
     match &known.nearest {
@@ -22,19 +23,16 @@ pub(super) fn told(facts: &Facts) -> (bool, Phrase) {
             } else {
                 format!("all {number} outsiders")
             };
-            (
-                true,
-                Phrase::new(
-                    format!("{all} were on {en}"),
-                    format!("社外の{}名は全員、{ja}で互いに見えています", known.people),
-                ),
+            Phrase::new(
+                format!("{all} were on {en}"),
+                format!("社外の{}名は全員、{ja}で互いに見えています", known.people),
             )
         }
-        Some(_) => (false, nearly(facts).unwrap_or_default()),
+        Some(_) => nearly(facts).unwrap_or_default(),
         None => {
             let en = format!("no mail is known that showed these {number} outsiders to each other");
             let ja = format!("社外の{}名が互いに見えていたメールは記録にありません", known.people);
-            (false, Phrase::new(en, ja))
+            Phrase::new(en, ja)
         }
     }
 }

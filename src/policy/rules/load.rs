@@ -6,7 +6,7 @@ use super::raw::{RawAttachment, RawConditions, RawFile, RawHeader, RawRule};
 use super::values::{Range, RawRange, RawText, TextTest, Texts, span};
 use super::{ReadFile, Rule};
 use crate::diagnostic::{Diagnostic, near, read_toml};
-use crate::policy::approvers::Asked;
+use crate::policy::approvers::NamedApprover;
 use crate::policy::{Action, Demand, Disclosure, Timing};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -213,7 +213,7 @@ fn approvers(
     raw: Option<Vec<Spanned<String>>>,
     demand: Demand,
     demand_span: std::ops::Range<usize>,
-) -> (Vec<Asked>, Vec<Mistake>) {
+) -> (Vec<NamedApprover>, Vec<Mistake>) {
     let Some(raw) = raw else { return (Vec::new(), Vec::new()) };
     let mut mistakes = Vec::new();
     if demand.action() != Action::Hold && !raw.is_empty() {
@@ -224,7 +224,7 @@ fn approvers(
     let mut asked = Vec::new();
     for one in raw {
         let span = one.span();
-        match Asked::try_from(one.into_inner()) {
+        match NamedApprover::try_from(one.into_inner()) {
             Ok(one) => asked.push(one),
             Err(message) => mistakes.push(Mistake::Here(span, message, None)),
         }

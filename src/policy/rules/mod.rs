@@ -20,7 +20,7 @@ mod raw;
 mod reason;
 mod values;
 
-use super::approvers::Asked;
+use super::approvers::NamedApprover;
 use super::risks::{Kind, Risk};
 use super::verdict::{Bilingual, RuleOutcome};
 use super::{Demand, Disclosure, Facts, Mode, Verdict};
@@ -34,7 +34,7 @@ pub use finding::plain;
 
 /// What is known of earlier contact between the outsiders of a message, in English and in Japanese.
 pub fn acquaintance(facts: &Facts) -> (String, String) {
-    let (_, phrase) = known::told(facts);
+    let phrase = known::told(facts);
     (phrase.en, phrase.ja)
 }
 
@@ -65,7 +65,7 @@ struct Rule {
     /// The author's reason.
     reason: Option<Bilingual>,
     /// Who is asked about the mail that it holds, if it says so.
-    approvers: Vec<Asked>,
+    approvers: Vec<NamedApprover>,
 }
 
 impl Policy {
@@ -134,7 +134,7 @@ impl Policy {
     }
 
     /// The approvers of the rules that name some, by rule.
-    pub fn approvers(&self) -> HashMap<String, Vec<Asked>> {
+    pub fn approvers(&self) -> HashMap<String, Vec<NamedApprover>> {
         let named = self.rules.iter().filter(|rule| !rule.approvers.is_empty());
         named.map(|rule| (rule.name.clone(), rule.approvers.clone())).collect()
     }
@@ -162,21 +162,23 @@ fn joined(rules: &[RuleOutcome]) -> Demand {
 impl Rule {
     fn exempts(&self, facts: &Facts) -> bool {
         self.demand != Demand::default()
-            && self.when.iter().all(|condition| condition.check(facts).holds)
-            && self.unless.iter().any(|condition| condition.check(facts).holds)
+            && self.when.iter().all(|condition| condition.holds(facts))
+            && self.unless.iter().any(|condition| condition.holds(facts))
     }
 
     fn outcome(&self, facts: &Facts) -> RuleOutcome {
-        let checks: Vec<_> = self.when.iter().map(|condition| condition.check(facts)).collect();
-        let exempting = self.unless.iter().map(|condition| condition.check(facts)).find(|check| check.holds);
-        let failed: Vec<_> = checks.iter().filter(|check| !check.holds).collect();
-        let (matched, phrase) = match (failed.is_empty(), exempting) {
-            (false, _) => (false, reason::not_matched(&failed)),
-            (true, Some(exempting)) => (false, reason::exempted(&exempting)),
-            (true, None) => {
-                let nearly = self.unless.iter().find_map(|condition| condition.nearly(facts));
-                (true, reason::matched(&checks, self.reason.as_ref()).but(nearly))
-            }
+        let phrases = |wanted: bool| -> Vec<_> {
+            let told = self.when.iter().filter(|condition| condition.holds(facts) == wanted);
+            told.map(|condition| condition.phrase(facts)).collect()
+        };
+        let exempting = || self.unless.iter().find(|condition| condition.holds(facts));
+        let (matched, phrase) = if !self.when.iter().all(|condition| condition.holds(facts)) {
+            (false, reason::joined(&phrases(false)))
+        } else if let Some(exempting) = exempting() {
+            (false, reason::exempted(&exempting.phrase(facts)))
+        } else {
+            let nearly = self.unless.iter().find_map(|condition| condition.nearly(facts));
+            (true, reason::matched(&phrases(true), self.reason.as_ref()).but(nearly))
         };
         RuleOutcome {
             name: self.name.clone(),

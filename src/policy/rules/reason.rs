@@ -25,35 +25,24 @@ impl Phrase {
     }
 }
 
-/// The result of one condition.
-#[derive(Clone, Debug)]
-pub(super) struct Check {
-    pub(super) holds: bool,
-    pub(super) phrase: Phrase,
-}
-
 /// Why a rule matched: the author's own words, then what its conditions found.
-pub(super) fn matched(checks: &[Check], own: Option<&Bilingual>) -> Phrase {
-    let found = joined(checks.iter());
+pub(super) fn matched(found: &[Phrase], own: Option<&Bilingual>) -> Phrase {
+    let found = joined(found);
     match own {
         Some(own) => Phrase::new(format!("{} ({})", own.en, found.en), format!("{}（{}）", own.ja, found.ja)),
         None => found,
     }
 }
 
-/// Why a rule did not match: the conditions that failed.
-pub(super) fn not_matched(failed: &[&Check]) -> Phrase {
-    joined(failed.iter().copied())
-}
-
 /// Why a rule that would match is exempted.
-pub(super) fn exempted(check: &Check) -> Phrase {
-    Phrase::new(format!("exempt: {}", check.phrase.en), format!("適用除外：{}", check.phrase.ja))
+pub(super) fn exempted(found: &Phrase) -> Phrase {
+    Phrase::new(format!("exempt: {}", found.en), format!("適用除外：{}", found.ja))
 }
 
-fn joined<'a>(checks: impl Iterator<Item = &'a Check>) -> Phrase {
+/// Several phrases as one.
+pub(super) fn joined(phrases: &[Phrase]) -> Phrase {
     let (en, ja): (Vec<_>, Vec<_>) =
-        checks.map(|check| (check.phrase.en.as_str(), check.phrase.ja.as_str())).unzip();
+        phrases.iter().map(|phrase| (phrase.en.as_str(), phrase.ja.as_str())).unzip();
     Phrase::new(en.join("; "), ja.join("。"))
 }
 

@@ -1,7 +1,7 @@
 //! Decodes escapes: character references, percent-encoding, the escapes of JSON, JavaScript, CSS and C, and
 //! quoted-printable inside a text.
 
-use crate::message::walk::transfer::hex;
+use crate::message::walk::hex_digit;
 use markup5ever::data::{C1_REPLACEMENTS, NAMED_ENTITIES};
 
 /// The maximum length of an escape that is decoded, in octets.
@@ -202,7 +202,10 @@ impl Plain {
 /// Reads two hexadecimal digits at `start`: where they end, and their value.
 pub(super) fn octet(text: &[u8], start: usize) -> Option<(usize, u8)> {
     let digits = text.get(start..start + 2)?;
-    digits.iter().all(u8::is_ascii_hexdigit).then(|| (start + 2, hex(digits[0]) << 4 | hex(digits[1])))
+    digits
+        .iter()
+        .all(u8::is_ascii_hexdigit)
+        .then(|| (start + 2, hex_digit(digits[0]) << 4 | hex_digit(digits[1])))
 }
 
 /// Reads up to `most` digits from `start`: where they end, and their value.

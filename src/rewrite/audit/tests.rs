@@ -1,8 +1,11 @@
 //! Every form of an address in every carrier, written by encoders of the tests' own; what must not
 //! be taken for a hit; bombs.
 
-// Short messages are built here, where clarity counts more than an allocation.
-#![allow(clippy::format_collect, clippy::format_push_string)]
+#![allow(
+    clippy::format_collect,
+    clippy::format_push_string,
+    reason = "short texts, where clarity counts more than an allocation"
+)]
 
 mod carriers;
 

@@ -86,7 +86,7 @@ fn look(search: &mut Search<'_>, at: usize, places: u8, found: &mut impl FnMut(u
 }
 
 /// Whether the octet behind the `@` may begin a domain that matters, as far as that is seen at once.
-#[allow(clippy::cast_possible_truncation)] // an octet is cut out of two letters on purpose
+#[expect(clippy::cast_possible_truncation, reason = "an octet is cut out of two letters on purpose")]
 fn next_may_begin(needles: &Needles, text: &[u8], at: usize, place: usize) -> bool {
     let Some(letters) = text.get(at..at + 4) else { return true };
     let value = |index: usize| base64_value(letters[index]).map(u32::from);
@@ -177,7 +177,7 @@ impl Search<'_> {
 }
 
 /// Letters in groups of four; a last group that is short gives what octets it has.
-#[allow(clippy::cast_possible_truncation)] // octets are cut out of a group of 24 bits on purpose
+#[expect(clippy::cast_possible_truncation, reason = "octets are cut out of a group of 24 bits on purpose")]
 fn decode(letters: &[u8], out: &mut Vec<u8>) {
     for group in letters.chunks(4) {
         let mut bits = 0_u32;

@@ -2,7 +2,8 @@
 //! within a character. RFC 2047 forbids all of this, and all of it occurs in mail.
 
 use crate::message::charset::{self, Charset};
-use crate::message::walk::transfer::{Base64, hex};
+use crate::message::walk::hex_digit;
+use crate::message::walk::transfer::Base64;
 use memchr::memmem;
 
 /// The body of a field with all encoded-words decoded. White space between two words is left out, and the octets of
@@ -77,7 +78,7 @@ fn quoted(content: &[u8], out: &mut Vec<u8>) {
     while at < content.len() {
         match content[at..] {
             [b'=', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                out.push(hex(high) << 4 | hex(low));
+                out.push(hex_digit(high) << 4 | hex_digit(low));
                 at += 3;
                 continue;
             }

@@ -28,7 +28,7 @@ pub(in crate::store) async fn circles_come_and_go(harness: &impl Harness) {
     assert_eq!((in_force(0).await, in_force(9).await, in_force(10).await), (2, 2, 1));
     store.end_circle(two, "ito", at(11)).await.unwrap();
     assert_eq!(in_force(11).await, 0);
-    for gone in [one, two, 99] {
+    for gone in [one, two, CircleId::from_engine(99)] {
         assert!(matches!(store.end_circle(gone, "ito", at(12)).await, Err(StoreError::NotFound(_))));
     }
     drop(store);

@@ -75,11 +75,8 @@ pub(in crate::store) async fn the_same_is_kept_once(harness: &impl Harness) {
     let namesake = store.journal(Id::new(NOW, 6)).await.unwrap();
     assert_eq!(namesake[1].event, Event::Namesake { of: first.id });
 
-    let late = NewMessage {
-        id: Id::new(at(24 * 60 + 1), 8),
-        received: at(24 * 60 + 1),
-        ..passed(8, &["a@x.example"])
-    };
+    let mut late = passed(8, &["a@x.example"]);
+    (late.received, late.id) = (at(24 * 60 + 1), Id::new(at(24 * 60 + 1), 8));
     store.accept(late.clone()).await.unwrap();
     assert_eq!(states(&*store, late.id).await.len(), 1);
 }
@@ -122,7 +119,7 @@ pub(in crate::store) async fn of_many_the_same_one_is_kept(harness: &impl Harnes
 pub(in crate::store) async fn transactions_are_one_item(harness: &impl Harness) {
     let store = harness.open();
     let group = fork("one", "text").group;
-    assert_eq!(store.standing(group).await.unwrap(), GroupStanding::default());
+    assert_eq!(store.group_items(group).await.unwrap(), GroupItems::default());
     let place = ForkRelation {
         awaited: awaited(&["b@y.example", "c@z.example"]),
         expected: Some(String::new()),
@@ -139,13 +136,10 @@ pub(in crate::store) async fn transactions_are_one_item(harness: &impl Harness) 
         ForkRelation { expected: Some(String::new()), ..ForkRelation::default() },
     );
     assert!(matches!(store.accept(stale).await, Err(StoreError::Moved)));
-    let standing = store.standing(group).await.unwrap();
-    assert_eq!(
-        (standing.items.len(), standing.items[0].id, standing.items[0].variants.len()),
-        (1, item.id, 1)
-    );
+    let found = store.group_items(group).await.unwrap();
+    assert_eq!((found.items.len(), found.items[0].id, found.items[0].variants.len()), (1, item.id, 1));
 
-    let mut second = in_place(2, &["b@y.example"], joining(item.id, &standing.token));
+    let mut second = in_place(2, &["b@y.example"], joining(item.id, &found.token));
     second.received = NOW.plus(Duration::from_secs(10));
     second.held.as_mut().unwrap().kind = HoldKind::Rule;
     store.accept(second.clone()).await.unwrap();
@@ -159,7 +153,7 @@ pub(in crate::store) async fn transactions_are_one_item(harness: &impl Harness) 
     // The last transaction came only ten seconds ago.
     let due = |seconds| store.due_notices(NOW.plus(Duration::from_secs(seconds)), 9);
     assert_eq!((due(39).await.unwrap().len(), due(40).await.unwrap().len()), (0, 1));
-    let mut third = in_place(3, &["c@z.example"], joining(item.id, &standing.token));
+    let mut third = in_place(3, &["c@z.example"], joining(item.id, &found.token));
     third.received = NOW.plus(Duration::from_secs(12));
     store.accept(third.clone()).await.unwrap();
     assert_eq!(due(12).await.unwrap().len(), 1, "nobody is missing: people are told at once");
@@ -188,7 +182,7 @@ fn released(item: &NewMessage, siblings: &[&NewMessage]) -> HeldDecision {
             .iter()
             .map(|one| Sibling { id: one.id, deliveries: deliveries(one), needles: Vec::new(), ledger: None })
             .collect(),
-        way: Some(Way { disclosure: crate::policy::Disclosure::Split, ..Way::default() }),
+        release: Some(Release { disclosure: crate::policy::Disclosure::Split, ..Release::default() }),
         ..HeldDecision::new(item.id, HeldState::Released, "soumu", at(10), "split")
     }
 }
@@ -199,7 +193,7 @@ pub(in crate::store) async fn an_item_is_decided_whole(harness: &impl Harness) {
     let group = fork("one", "text").group;
     let item = in_place(1, &["a@x.example"], ForkRelation::default());
     store.accept(item.clone()).await.unwrap();
-    let token = store.standing(group).await.unwrap().token;
+    let token = store.group_items(group).await.unwrap().token;
     let second = in_place(2, &["b@y.example"], joining(item.id, &token));
     store.accept(second.clone()).await.unwrap();
     assert!(matches!(store.decide(released(&item, &[])).await, Err(StoreError::Moved)), "a sibling joined");
@@ -215,14 +209,14 @@ pub(in crate::store) async fn an_item_is_decided_whole(harness: &impl Harness) {
 
     let stale = in_place(3, &["c@z.example"], joining(item.id, &token));
     assert!(matches!(store.accept(stale).await, Err(StoreError::Moved)));
-    let standing = store.standing(group).await.unwrap();
-    assert!(standing.items[0].way.is_some());
-    let mut late = in_place(3, &["c@z.example"], joining(item.id, &standing.token));
+    let found = store.group_items(group).await.unwrap();
+    assert!(found.items[0].release.is_some());
+    let mut late = in_place(3, &["c@z.example"], joining(item.id, &found.token));
     late.deliveries = vec![NewDelivery { delivery: copy(&["c@z.example"]), state: InitialState::Ready }];
     store.accept(late.clone()).await.unwrap();
     assert_eq!(store.message(late.id).await.unwrap().held.unwrap().state, HeldState::Released);
     let addendum =
-        ForkRelation { adds_to: Some(item.id), expected: Some(standing.token), ..ForkRelation::default() };
+        ForkRelation { adds_to: Some(item.id), expected: Some(found.token), ..ForkRelation::default() };
     let addendum = in_place(4, &["q@q.example"], addendum);
     store.accept(addendum.clone()).await.unwrap();
     let open = HeldFilter { state: Some(HeldState::Held), ..HeldFilter::default() };
@@ -252,8 +246,8 @@ pub(in crate::store) async fn what_went_back_may_come_again(harness: &impl Harne
         let back =
             HeldDecision { undo_until: undo, ..HeldDecision::new(item.id, state, "sato", at(61), "no") };
         store.decide(back).await.unwrap();
-        let standing = store.standing(fork("one", &text).group).await.unwrap();
-        let joins = with(in_place(seed + 20, &["b@y.example"], joining(item.id, &standing.token)));
+        let found = store.group_items(fork("one", &text).group).await.unwrap();
+        let joins = with(in_place(seed + 20, &["b@y.example"], joining(item.id, &found.token)));
         assert!(matches!(store.accept(joins).await, Err(StoreError::SentAgain)), "{text}");
         let again = with(passed(seed + 30, &["a@x.example", "b@y.example"]));
         assert_eq!(store.accept(again.clone()).await.unwrap().len(), 0);
@@ -294,13 +288,13 @@ pub(in crate::store) async fn taking_held_mail_back_is_undone(harness: &impl Har
     let back = HeldDecision {
         state: HeldState::Returned,
         notices: vec![NewNotice { kind: NoticeKind::Returned, due: at(10) }],
-        way: None,
+        release: None,
         undo_until: Some(at(60)),
         ..released(&item, &[])
     };
     store.decide(back.clone()).await.unwrap();
     // If it were sent again meanwhile, it would be a mail of its own; it does not join the returned item.
-    let token = store.standing(fork("one", "text").group).await.unwrap().token;
+    let token = store.group_items(fork("one", "text").group).await.unwrap().token;
     let resent = in_place(2, &["a@x.example"], joining(item.id, &token));
     assert!(matches!(store.accept(resent).await, Err(StoreError::SentAgain)));
     let again = |minute| Again { id: item.id, by: "sato".to_owned(), at: at(minute), expires: at(500) };

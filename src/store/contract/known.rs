@@ -7,11 +7,9 @@ use DeliveryState::{Delivered, Failed};
 use std::collections::BTreeMap;
 
 fn passed(random: u64, recipients: &[&str]) -> NewMessage {
-    let verdict = Verdict { demand: Demand::default(), mode: Mode::Enforce, rules: Vec::new() };
-    NewMessage {
-        verdict: Some(verdict),
-        ..message(random, &[recipients], InitialState::Sending { until: at(1) })
-    }
+    let mut new = message(random, &[recipients], InitialState::Sending { until: at(1) });
+    new.verdict = Some(Verdict { demand: Demand::default(), mode: Mode::Enforce, rules: Vec::new() });
+    new
 }
 
 /// Recipients who got a mail are known to its sender, in any spelling; others are not.
@@ -87,7 +85,7 @@ pub(in crate::store) async fn own_mail_is_found(harness: &impl Harness) {
         ..HeldDecision::new(held.id, HeldState::Returned, "sato", at(7), "no")
     };
     store.decide(decision).await.unwrap();
-    let sender = held.envelope.sender.unwrap().key().to_owned();
+    let sender = held.envelope.sender.as_ref().unwrap().key().to_owned();
     let found = store.recent(std::slice::from_ref(&sender), 10).await.unwrap();
     assert_eq!(
         found.iter().map(|row| row.id).collect::<Vec<_>>(),

@@ -142,7 +142,7 @@ pub(in crate::store) async fn what_was_delivered_teaches(harness: &impl Harness)
         addresses: addresses(to),
         mail: mail.to_owned(),
     };
-    let through = async || store.through(0).await.unwrap().mails;
+    let through = async || store.through(None).await.unwrap().mails;
     let sent = async |random: u64, to: &[&str], mail: &str, fates: &[DeliveryState]| {
         let id = if mail.is_empty() { format!("{random}@example.co.jp") } else { "whole@x".to_owned() };
         let mut new = message(random, &[to], InitialState::Sending { until: at(1) });
@@ -155,7 +155,7 @@ pub(in crate::store) async fn what_was_delivered_teaches(harness: &impl Harness)
     sent(1, &people, "", &[Delivered, Failed, Delivered]).await;
     let found = through().await;
     assert_eq!(found[0].reached, addresses(&["a@one.example", "c@three.example"]));
-    store.learn_sent(vec![found[0].number], Vec::new(), NOW).await.unwrap();
+    store.learn_sent(vec![found[0].id], Vec::new(), NOW).await.unwrap();
     assert_eq!(through().await, []);
     // One copy is still waiting.
     sent(2, &people[..2], "", &[Delivered, DeliveryState::Waiting]).await;
@@ -175,7 +175,7 @@ pub(in crate::store) async fn what_was_delivered_teaches(harness: &impl Harness)
     let found = through().await;
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found.iter().all(|mail| mail.reached.is_empty()), "{found:?}");
-    store.learn_sent(found.iter().map(|mail| mail.number).collect(), Vec::new(), NOW).await.unwrap();
+    store.learn_sent(found.iter().map(|mail| mail.id).collect(), Vec::new(), NOW).await.unwrap();
     // The transactions of one mail are combined, and the mail grows.
     for (random, to) in [(5, people[0]), (6, people[1]), (7, people[2])] {
         sent(random, &[to], "00ff", &[Delivered]).await;
@@ -184,7 +184,7 @@ pub(in crate::store) async fn what_was_delivered_teaches(harness: &impl Harness)
             let people = mail.reached.clone();
             Learned::together(Some(mail.message_id.clone()), mail.received, people, Source::Sent).unwrap()
         });
-        store.learn_sent(vec![found[0].number], taught.collect(), NOW).await.unwrap();
+        store.learn_sent(vec![found[0].id], taught.collect(), NOW).await.unwrap();
     }
     assert!(known(&store, &["whole@x"], &people).await);
 }

@@ -14,7 +14,7 @@ pub(in crate::store) async fn accepts_and_reads_back(harness: &impl Harness) {
         assert_eq!((kept.id, kept.received, &kept.origin), (new.id, new.received, &new.origin));
         assert_eq!((&kept.envelope, &kept.header, &kept.body), (&new.envelope, &new.header, &new.body));
         assert_eq!((&kept.subject, &kept.message_id), (&new.subject, &new.message_id));
-        assert_eq!((kept.needles.as_slice(), kept.held), (new.needles.as_slice(), None));
+        assert_eq!((kept.needles.as_slice(), &kept.held), (new.needles.as_slice(), &None));
         let rows = store.deliveries(new.id).await.unwrap();
         assert_eq!(rows.len(), 2);
         assert_eq!(rows[0].id, format!("{}.1", new.id));
@@ -169,7 +169,7 @@ pub(in crate::store) async fn own_mail_has_no_sender(harness: &impl Harness) {
     own.events.clear();
     store.accept(own.clone()).await.unwrap();
     let kept = harness.open().message(own.id).await.unwrap();
-    assert_eq!((kept.envelope, kept.origin), (own.envelope, own.origin));
+    assert_eq!((&kept.envelope, &kept.origin), (&own.envelope, &own.origin));
     let rows = store.queue(&QueueFilter { sender: Some("<>".to_owned()), ..QueueFilter::default() }).await;
     assert_eq!(rows.unwrap()[0].sender, "");
     let found = store.find("a@x.example", 5).await.unwrap();

@@ -14,6 +14,7 @@ mod nodes;
 mod notices;
 mod observed;
 mod people;
+mod shared;
 
 use super::*;
 use crate::journal::{Entry, Event};
@@ -33,6 +34,7 @@ pub(super) use nodes::*;
 pub(super) use notices::*;
 pub(super) use observed::*;
 pub(super) use people::*;
+pub(super) use shared::*;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,33 +97,7 @@ pub(super) fn sample(recipients: Vec<Recipient>, rewritten: bool) -> Delivery {
 pub(super) fn message(random: u64, copies: &[&[&str]], state: InitialState) -> NewMessage {
     let recipients = copies.iter().flat_map(|group| group.iter());
     NewMessage {
-        id: Id::new(NOW, random),
-        received: NOW,
-        origin: Origin::Client {
-            peer: "192.0.2.7:40000".to_owned(),
-            helo: "client.example".to_owned(),
-            identity: None,
-            secured: false,
-        },
-        envelope: Envelope {
-            sender: Some(address("Sato@example.co.jp")),
-            recipients: recipients.map(|to| Recipient::plain(address(to))).collect(),
-            smtputf8: false,
-            eight_bit: true,
-            ret: None,
-            envid: Some("QQ314159".to_owned()),
-        },
-        header: Bytes::from_static(b"From: Sato@example.co.jp\r\nSubject: x\r\n"),
-        body: Body::Inline(Bytes::from_static(b"\r\nhello\r\n")),
-        subject: "お知らせ".to_owned(),
-        message_id: format!("{random}@example.co.jp"),
-        verdict: None,
-        needles: addresses(&["x@other.example"]),
         deliveries: copies.iter().map(|group| NewDelivery { delivery: copy(group), state }).collect(),
-        held: None,
-        ledger: None,
-        notices: Vec::new(),
-        answers: None,
         events: vec![Event::Accepted {
             client: "192.0.2.7".to_owned(),
             action: "pass".to_owned(),
@@ -132,7 +108,30 @@ pub(super) fn message(random: u64, copies: &[&[&str]], state: InitialState) -> N
             would: None,
             known: false,
         }],
-        fork: None,
+        ..NewMessage::of(Message {
+            id: Id::new(NOW, random),
+            received: NOW,
+            origin: Origin::Client {
+                peer: "192.0.2.7:40000".to_owned(),
+                helo: "client.example".to_owned(),
+                identity: None,
+                secured: false,
+            },
+            envelope: Envelope {
+                sender: Some(address("Sato@example.co.jp")),
+                recipients: recipients.map(|to| Recipient::plain(address(to))).collect(),
+                smtputf8: false,
+                eight_bit: true,
+                ret: None,
+                envid: Some("QQ314159".to_owned()),
+            },
+            header: Bytes::from_static(b"From: Sato@example.co.jp\r\nSubject: x\r\n"),
+            body: Body::Inline(Bytes::from_static(b"\r\nhello\r\n")),
+            subject: "お知らせ".to_owned(),
+            message_id: format!("{random}@example.co.jp"),
+            verdict: None,
+            needles: Arc::new(addresses(&["x@other.example"])),
+        })
     }
 }
 

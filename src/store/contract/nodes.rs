@@ -83,7 +83,7 @@ pub(in crate::store) async fn two_nodes_make_one_item(harness: &impl Harness) {
         ForkRelation { expected: Some(String::new()), ..ForkRelation::default() },
     );
     assert!(matches!(two.accept(stale).await, Err(StoreError::Moved)), "it was planned on what is over");
-    let token = two.standing(group).await.unwrap().token;
+    let token = two.group_items(group).await.unwrap().token;
     two.accept(in_place(2, &["b@y.example"], joining(item.id, &token))).await.unwrap();
     assert_eq!(one.members(item.id).await.unwrap().len(), 2);
     let back = |by: &str| HeldDecision::new(item.id, HeldState::Returned, by, at(1), "no");
@@ -134,8 +134,127 @@ pub(in crate::store) async fn two_nodes_tell_once(harness: &impl Harness) {
     let mut done = Vec::new();
     for (random, (store, found)) in [&one, &two].into_iter().zip(&found).enumerate() {
         let mut mail = message(50 + random as u64, &[&["sato@example.co.jp"]], InitialState::Ready);
-        mail.answers = Some(found[0].notice);
+        mail.answers = Some(found[0].id);
         done.push(store.accept(mail).await);
     }
     assert!(matches!(done.as_slice(), [Ok(_), Err(StoreError::Fenced)]), "{done:?}");
+}
+
+/// A circle that has ended exempts nothing that is committed after that, whichever node judged it, and when.
+pub(in crate::store) async fn an_ended_circle_exempts_nowhere(harness: &impl Harness) {
+    let one = harness.open();
+    let two = harness.beside(&one);
+    let circle = |name: &str| NewCircle {
+        name: name.to_owned(),
+        members: addresses(&["a@x.example", "b@y.example"]),
+        expires: at(60),
+        by: "soumu".to_owned(),
+        makers: Vec::new(),
+        at: NOW,
+    };
+    let first = one.make_circle(circle("one")).await.unwrap();
+    let exempt = |random, ended| NewMessage {
+        circles: Some(ended),
+        ..message(random, &[&["a@x.example"]], InitialState::Ready)
+    };
+    let judged = two.circles_in_force(at(1)).await.unwrap();
+    assert_eq!((judged.len(), judged.ended), (1, 0));
+    two.accept(exempt(1, judged.ended)).await.unwrap();
+    one.end_circle(first, "soumu", at(1)).await.unwrap();
+    assert!(matches!(two.accept(exempt(2, judged.ended)).await, Err(StoreError::Moved)));
+    assert!(matches!(one.accept(exempt(3, judged.ended)).await, Err(StoreError::Moved)));
+    one.make_circle(circle("two")).await.unwrap();
+    let judged = two.circles_in_force(at(2)).await.unwrap();
+    assert_eq!((judged.len(), judged.ended), (1, 1));
+    two.accept(exempt(4, judged.ended)).await.unwrap();
+    two.accept(message(5, &[&["c@z.example"]], InitialState::Ready)).await.unwrap();
+    assert_eq!(one.queue(&QueueFilter::default()).await.unwrap().len(), 3);
+}
+
+/// Both nodes purge, expire and look for late mail at once: all of it is done, and each thing once.
+pub(in crate::store) async fn two_nodes_look_after_it_at_once(harness: &impl Harness) {
+    let one = harness.open();
+    let two = harness.beside(&one);
+    let later = |mut message: NewMessage, random| {
+        (message.id, message.received) = (Id::new(at(300), random), at(300));
+        message
+    };
+    for random in 0..40 {
+        one.accept(message(random, &[], InitialState::Ready)).await.unwrap();
+    }
+    let late = minutes(240);
+    for random in 100..120 {
+        one.accept(later(message(random, &[&["a@x.example"]], InitialState::Ready), random)).await.unwrap();
+    }
+    for random in 200..220 {
+        one.accept(later(held_message(random, &["a@x.example"]), random)).await.unwrap();
+    }
+
+    // A body that one node is still receiving is not swept by the other.
+    let mut body = two.new_body().await.unwrap();
+    let octets = Bytes::from(vec![b'x'; 300 * 1024]);
+    body.write(octets.clone()).await.unwrap();
+    let keep =
+        Retention { contents: minutes(1), messages: minutes(1), ledger: minutes(1), knowledge: minutes(1) };
+    let purged = tokio::join!(one.purge(at(60), keep), two.purge(at(60), keep));
+    let (first, second) = (purged.0.unwrap(), purged.1.unwrap());
+    assert_eq!(first.messages + second.messages, 40);
+    body.write(octets).await.unwrap();
+    let mut large = message(300, &[&["a@x.example"]], InitialState::Waiting(at(900)));
+    large.body = body.finish().await.unwrap();
+    two.accept(large.clone()).await.unwrap();
+    let mut read = Vec::new();
+    let mut stored = one.open_body(&large.body).await.unwrap();
+    tokio::io::AsyncReadExt::read_to_end(&mut stored, &mut read).await.unwrap();
+    assert_eq!(read.len(), 600 * 1024);
+
+    let filter =
+        HeldFilter { state: Some(HeldState::Held), expired_by: Some(at(400)), ..HeldFilter::default() };
+    let found = tokio::join!(one.held(&filter), two.held(&filter));
+    let (mut expired, mut decided) = (0, 0);
+    for (a, b) in found.0.unwrap().into_iter().zip(found.1.unwrap()) {
+        let over =
+            |id| HeldDecision::new(id, HeldState::Expired, "expiry", at(400), "nobody decided in time");
+        let done = tokio::join!(one.decide(over(a.id)), two.decide(over(b.id)));
+        for done in [done.0, done.1] {
+            match done {
+                Ok(()) => expired += 1,
+                Err(StoreError::Decided { .. }) => decided += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    assert_eq!((expired, decided), (20, 20));
+
+    let noted = tokio::join!(one.note_untried(at(600), late), two.note_untried(at(600), late));
+    assert_eq!(noted.0.unwrap() + noted.1.unwrap(), 20);
+    let delayed = one.due_notices(at(600), 99).await.unwrap();
+    assert_eq!(delayed.iter().filter(|notice| notice.kind == NoticeKind::Delayed).count(), 20);
+    assert_eq!(two.verify_chain().await.unwrap().broken, None);
+}
+
+/// A call to another program is made by the node that claimed it; another takes it over when it is put off.
+pub(in crate::store) async fn two_nodes_call_once(harness: &impl Harness) {
+    let one = harness.open();
+    let two = harness.beside(&one);
+    if !one.is_shared() {
+        return;
+    }
+    let target = HookTarget { url: "https://h.example/".to_owned(), held: true, decided: true };
+    one.set_hooks(vec![target]).await.unwrap();
+    for random in 0..10 {
+        one.accept(held_message(random, &["a@x.example"])).await.unwrap();
+    }
+    let due = tokio::join!(one.due_hooks(at(1), 99), two.due_hooks(at(1), 99));
+    let (first, second) = (due.0.unwrap(), due.1.unwrap());
+    assert_eq!(first.len() + second.len(), 10, "each is one node's");
+    let (theirs, mine, other) = if first.is_empty() { (second, &two, &one) } else { (first, &one, &two) };
+    assert!(mine.keep_hook(theirs[0].id).await.unwrap());
+    assert!(!other.keep_hook(theirs[0].id).await.unwrap());
+    mine.retry_hook(theirs[0].id, at(2)).await.unwrap();
+    let again = other.due_hooks(at(3), 99).await.unwrap();
+    assert_eq!(again.iter().map(|call| call.id).collect::<Vec<_>>(), [theirs[0].id]);
+    assert!(!mine.keep_hook(theirs[0].id).await.unwrap());
+    other.end_hook(theirs[0].id).await.unwrap();
+    assert!(mine.due_hooks(at(9), 99).await.unwrap().iter().all(|call| call.id != theirs[0].id));
 }

@@ -6,12 +6,12 @@ fn ask(to: &str, digest: bool, due: Timestamp) -> NewAsk {
     NewAsk { approver: address(to), why: AskWhy::Asked, digest, due }
 }
 
-async fn held_with_notice(store: &dyn Store, random: u64) -> (Id, i64) {
+async fn held_with_notice(store: &dyn Store, random: u64) -> (Id, NoticeId) {
     let mut new = held_message(random, &["a@x.example"]);
     new.notices = vec![NewNotice { kind: NoticeKind::HeldApprovers, due: NOW }];
     store.accept(new.clone()).await.unwrap();
     let due = store.due_notices(NOW, 99).await.unwrap();
-    (new.id, due.iter().find(|notice| notice.message == new.id).unwrap().notice)
+    (new.id, due.iter().find(|notice| notice.message == new.id).unwrap().id)
 }
 
 /// A notice is turned into asks in one transaction; each ask is closed once, with its mail.
@@ -39,9 +39,10 @@ pub(in crate::store) async fn asks_are_answered_once(harness: &impl Harness) {
     assert_eq!(due.iter().map(|ask| ask.approver.as_str()).collect::<Vec<_>>(), ["Boss@example.co.jp"]);
     let mut mail = message(7, &[&["boss@example.co.jp"]], InitialState::Ready);
     mail.origin = Origin::Own { about: Some(id) };
-    store.accept_telling(mail.clone(), vec![due[0].row]).await.unwrap();
-    let again = NewMessage { id: Id::new(NOW, 8), ..mail };
-    assert!(matches!(store.accept_telling(again.clone(), vec![due[0].row]).await, Err(StoreError::Fenced)));
+    store.accept_telling(mail.clone(), vec![due[0].id]).await.unwrap();
+    let mut again = mail;
+    again.id = Id::new(NOW, 8);
+    assert!(matches!(store.accept_telling(again.clone(), vec![due[0].id]).await, Err(StoreError::Fenced)));
     assert!(store.message(again.id).await.is_err(), "a mail that answers nothing is not taken in");
     let noted = store.journal(id).await.unwrap();
     assert!(
@@ -50,7 +51,7 @@ pub(in crate::store) async fn asks_are_answered_once(harness: &impl Harness) {
             .any(|entry| matches!(&entry.event, Event::Noticed { kind, .. } if kind == "held-approvers"))
     );
     let later = store.due_asks(at(9), 9).await.unwrap();
-    store.drop_asks(vec![later[0].row]).await.unwrap();
+    store.drop_asks(vec![later[0].id]).await.unwrap();
     assert_eq!(store.due_asks(at(9), 9).await.unwrap(), []);
     assert_eq!(store.next_notice().await.unwrap(), Some(at(45)));
 }
@@ -84,7 +85,7 @@ pub(in crate::store) async fn deputies_are_asked_about_what_waits(harness: &impl
     let first = store.due_asks(NOW, 9).await.unwrap().into_iter().find(|ask| ask.message == items[0]);
     let mut mail = message(9, &[&["boss@example.co.jp"]], InitialState::Ready);
     mail.origin = Origin::Own { about: Some(items[0]) };
-    store.accept_telling(mail, vec![first.unwrap().row]).await.unwrap();
+    store.accept_telling(mail, vec![first.unwrap().id]).await.unwrap();
     let decision = HeldDecision::new(items[3], HeldState::Returned, "soumu", at(1), "please not");
     store.decide(decision).await.unwrap();
     let asks: Vec<(Id, NewAsk)> = items
@@ -138,7 +139,7 @@ pub(in crate::store) async fn hooks_are_told(harness: &impl Harness) {
         (call.sender.as_str(), call.kind, call.expires),
         ("Sato@example.co.jp", HoldKind::Ask, at(60))
     );
-    store.retry_hook(call.row, at(20)).await.unwrap();
+    store.retry_hook(call.id, at(20)).await.unwrap();
     let decision = HeldDecision::new(new.id, HeldState::Returned, "soumu", at(10), "please not");
     store.decide(decision.clone()).await.unwrap();
     assert!(store.decide(decision).await.is_err());
@@ -153,7 +154,7 @@ pub(in crate::store) async fn hooks_are_told(harness: &impl Harness) {
     );
     assert_eq!((calls[0].by.as_deref(), calls[0].at), (Some("soumu"), at(10)));
     assert_eq!(store.due_hooks(at(20), 9).await.unwrap()[2].attempts, 1);
-    store.end_hook(calls[0].row).await.unwrap();
+    store.end_hook(calls[0].id).await.unwrap();
     // A hook that was removed from the configuration is not called any more.
     store.set_hooks(both[..1].to_vec()).await.unwrap();
     assert_eq!(store.due_hooks(at(20), 9).await.unwrap().len(), 1);
@@ -206,7 +207,7 @@ pub(in crate::store) async fn who_was_told_is_known(harness: &impl Harness) {
     for (random, due) in store.due_asks(NOW, 9).await.unwrap().into_iter().enumerate() {
         let mut mail = message(70 + random as u64, &[&["boss@example.co.jp"]], InitialState::Ready);
         mail.origin = Origin::Own { about: Some(id) };
-        store.accept_telling(mail, vec![due.row]).await.unwrap();
+        store.accept_telling(mail, vec![due.id]).await.unwrap();
     }
     assert_eq!(store.told(id).await.unwrap(), addresses(&["boss@example.co.jp", "ceo@example.co.jp"]));
     let decision = HeldDecision {

@@ -119,7 +119,7 @@ pub(in crate::store) async fn totals_never_fall(harness: &impl Harness) {
     let no_time =
         Retention { contents: minutes(1), messages: minutes(1), ledger: minutes(1), knowledge: minutes(1) };
     for notice in store.due_notices(at(100_000), 99).await.unwrap() {
-        store.drop_notice(notice.notice).await.unwrap();
+        store.drop_notice(notice.id).await.unwrap();
     }
     assert!(store.purge(at(100_000), no_time).await.unwrap().messages >= 2);
     let after = store.totals(since).await.unwrap();

@@ -44,7 +44,7 @@ pub(in crate::store) async fn holds_and_releases(harness: &impl Harness) {
     }];
     store.decide(verdict.clone()).await.unwrap();
     let kept = store.message(new.id).await.unwrap();
-    let hold = kept.held.unwrap();
+    let hold = kept.held.as_ref().unwrap();
     assert_eq!((hold.state, hold.decided_at), (HeldState::Released, Some(at(10))));
     assert_eq!(hold.decided_by.as_deref(), Some("soumu@example.co.jp"));
     assert_eq!(*kept.needles, addresses(&["a@x.example"]));
@@ -153,7 +153,7 @@ pub(in crate::store) async fn notices_are_answered_once(harness: &impl Harness) 
 
     let mut own = message(2, &[&["sato@example.co.jp"]], InitialState::Ready);
     own.origin = Origin::Own { about: Some(new.id) };
-    own.answers = Some(due[1].notice);
+    own.answers = Some(due[1].id);
     store.accept(own.clone()).await.unwrap();
     let event = Event::Noticed { kind: "held".to_owned(), notice: own.id };
     assert_eq!(store.journal(new.id).await.unwrap()[1].event, event);
@@ -161,7 +161,7 @@ pub(in crate::store) async fn notices_are_answered_once(harness: &impl Harness) 
     twice.id = Id::new(NOW, 3);
     assert!(matches!(store.accept(twice).await, Err(StoreError::Fenced)));
     assert!(matches!(store.message(Id::new(NOW, 3)).await, Err(StoreError::NotFound(_))));
-    store.drop_notice(due[0].notice).await.unwrap();
+    store.drop_notice(due[0].id).await.unwrap();
     assert_eq!(store.due_notices(at(5), 9).await.unwrap(), []);
 }
 
@@ -184,7 +184,7 @@ pub(in crate::store) async fn failures_are_reported(harness: &impl Harness) {
     store.record(fail(1, at(1))).await.unwrap();
     let answer = |random: u64, notice: &DueNotice| {
         let mut own = message(random, &[&["sato@example.co.jp"]], InitialState::Waiting(at(999)));
-        own.answers = Some(notice.notice);
+        own.answers = Some(notice.id);
         own
     };
     assert!(matches!(store.accept(answer(2, &first)).await, Err(StoreError::Fenced)));

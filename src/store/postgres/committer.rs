@@ -168,7 +168,7 @@ impl Committer {
         most: usize,
     ) -> Result<(Duration, Ours), Ended> {
         connection.control("BEGIN")?;
-        connection.control("SELECT pg_advisory_xact_lock(22896714941169665)")?;
+        connection.control(super::WRITERS_LOCK)?;
         let ours = self.ours.adopt(connection, &self.key)?.map_err(|why| {
             tracing::error!(%why, "the journal was changed by somebody else");
             self.health.stop(&why);

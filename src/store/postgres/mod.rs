@@ -21,14 +21,15 @@ pub(super) mod session;
 mod tls;
 
 use super::StoreError;
+use super::chain::Accepted;
 use super::sql::bodies::Bodies;
 use super::sql::db::Connection;
 use super::sql::error::Failure;
 use super::sql::health::Health;
 use super::sql::readers::{Connect, Readers};
 use super::sql::writer::{OnFatal, Requests, Writer, histogram};
-use super::sql::{Engine, SqlStore, chain, learned};
-use crate::clock::Entropy;
+use super::sql::{Engine, SqlStore, chain, foreign, learned};
+use crate::clock::{Clock, Entropy, Timestamp};
 use bodies::Chunks;
 use committer::Committer;
 pub use connect::{Place, WrongPlace};
@@ -41,12 +42,17 @@ const READERS: usize = 4;
 /// The number of connections that write large bodies.
 const BODIES: usize = 4;
 
+/// Taken by whoever writes; ends with the transaction.
+const WRITERS_LOCK: &str = "SELECT pg_advisory_xact_lock(22896714941169665)";
+
 /// Options of the store.
 pub struct Options {
     /// The address of the database.
     pub place: Place,
     /// The name of this relay among those that share the database.
     pub node: String,
+    /// The relay's clock. Leases are by the database's, which is compared with it.
+    pub clock: Arc<dyn Clock>,
     /// The source of the names of large bodies.
     pub entropy: Arc<dyn Entropy>,
     /// What to do when the writer panics.
@@ -64,7 +70,7 @@ impl SqlStore {
     /// `Unavailable`, as a sentence that says what to do, if the server cannot be reached, refuses us, is a replica,
     /// or does not keep what it confirms; or if its database is not ours, is too new, or is not in UTF-8.
     pub fn open_postgres(options: Options) -> Result<Self, StoreError> {
-        let Options { place, node, entropy, on_fatal, journal_key } = options;
+        let Options { place, node, clock, entropy, on_fatal, journal_key } = options;
         let place = Arc::new(place);
         let first = place.connect(connect::Use::Setup, &node)?;
         schema::prepare(&first, place.as_ref())?;
@@ -73,17 +79,17 @@ impl SqlStore {
         let node = Node::begin(Arc::clone(&place), node)?;
 
         let health = Health::default();
-        let reader = connecting(&place, connect::Use::Read, node.name());
+        let reader = connecting(&place, connect::Use::Read, node.name(), None);
         let readers = Readers::open(READERS, 1, Arc::clone(&reader), health.clone())?;
         let mail = Readers::open(READERS, 0, reader, health.clone())?;
         let pool = Readers::committing(
             BODIES,
-            connecting(&place, connect::Use::Bodies, node.name()),
+            connecting(&place, connect::Use::Bodies, node.name(), None),
             health.clone(),
         )?;
         let bodies = Bodies::Chunks(Chunks::new(pool, mail.clone(), entropy, node.name()));
 
-        let writes = connecting(&place, connect::Use::Write, node.name());
+        let writes = connecting(&place, connect::Use::Write, node.name(), Some(clock));
         let connection = writes()?;
         let ours = chain::Ours::load(&connection, &key).map_err(Failure::named)?.unwrap_or_else(|why| {
             tracing::error!(%why, "the journal was changed by somebody else");
@@ -112,6 +118,38 @@ impl SqlStore {
     }
 }
 
+/// Records foreign changes to a database that no relay uses, so that relays serve again. Returns `None` if there are
+/// none. It blocks, and must not be called on a thread of an async runtime.
+///
+/// # Errors
+/// `Unavailable` if a relay is at work there; `Corrupt` if no record can mend the chain; otherwise as for
+/// [`SqlStore::open_postgres`].
+pub fn accept_foreign(
+    place: &Place,
+    journal_key: &std::path::Path,
+    by: &str,
+    why: &str,
+    at: Timestamp,
+) -> Result<Option<Accepted>, StoreError> {
+    let session = place.connect(connect::Use::Setup, "accept-foreign")?;
+    schema::prepare(&session, place)?;
+    let key = schema::key(&session, journal_key)?;
+    let tx = Connection::Postgres(session);
+    let recorded = || -> Result<Option<Accepted>, Failure> {
+        tx.control("BEGIN")?;
+        tx.control(WRITERS_LOCK)?;
+        if !nodes::is_alone(&tx)? {
+            let why = format!("a relay is at work in {place}: stop it first");
+            return Err(StoreError::Unavailable(why).into());
+        }
+        let accepted = foreign::record(&tx, &key, by, why, at)?;
+        tx.control("COMMIT")?;
+        tx.settle()?;
+        Ok(accepted)
+    };
+    recorded().map_err(Failure::named)
+}
+
 /// A connection for copying; the tables are created or brought up to date if necessary.
 pub(super) fn for_copying(place: &Place) -> Result<Connection, StoreError> {
     let session = place.connect(connect::Use::Setup, "copy")?;
@@ -119,11 +157,26 @@ pub(super) fn for_copying(place: &Place) -> Result<Connection, StoreError> {
     Ok(Connection::Postgres(session))
 }
 
-fn connecting(place: &Arc<Place>, purpose: connect::Use, node: &str) -> Connect {
+fn connecting(
+    place: &Arc<Place>,
+    purpose: connect::Use,
+    node: &str,
+    clock: Option<Arc<dyn Clock>>,
+) -> Connect {
     let (place, node) = (Arc::clone(place), node.to_owned());
-    Arc::new(move || place.connect(purpose, &node).map(Connection::Postgres))
+    Arc::new(move || {
+        let session = place.connect(purpose, &node)?;
+        Ok(Connection::Postgres(match &clock {
+            Some(clock) => session.with_clock(Arc::clone(clock)),
+            None => session,
+        }))
+    })
 }
 
+#[cfg(test)]
+mod apart_tests;
+#[cfg(test)]
+mod before_tests;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]

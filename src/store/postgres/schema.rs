@@ -22,7 +22,10 @@ struct Step {
 }
 
 /// The step from each version to the next. The first creates the tables.
-const STEPS: &[Step] = &[Step { version: 16, oldest: 16, text: include_str!("schema.sql") }];
+const STEPS: &[Step] = &[
+    Step { version: 16, oldest: 16, text: include_str!("schema.sql") },
+    Step { version: 17, oldest: 16, text: include_str!("schema-17.sql") },
+];
 
 /// Creates the tables, or brings them up to date, one node at a time.
 pub(super) fn prepare(session: &Session, place: &Place) -> Result<(), StoreError> {

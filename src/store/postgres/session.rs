@@ -5,6 +5,7 @@
 //! statements, of which two need an answer, take two round trips. The first error of those that were sent ahead is
 //! returned with the next answer.
 
+use crate::clock::Clock;
 use crate::store::sql::db::{Owned, ToValue, Value};
 use crate::store::sql::error::Error;
 use bytes::BytesMut;
@@ -14,7 +15,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Row, Statement};
@@ -23,6 +24,8 @@ use tokio_postgres::{Client, Row, Statement};
 const STATEMENTS: usize = 256;
 /// How many statements are sent ahead at most.
 const AHEAD: usize = 64;
+/// Clocks that differ by so many milliseconds at most count as the same.
+const AGREED: i64 = 1_000;
 
 type Sent = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
 
@@ -35,6 +38,10 @@ pub(in crate::store) struct Session {
     sent: RefCell<VecDeque<Sent>>,
     patience: Duration,
     over: Cell<bool>,
+    /// The relay's clock, for a session that takes leases.
+    clock: Option<Arc<dyn Clock>>,
+    /// How far it is from the database's, and when that was measured.
+    apart: Cell<Option<(Instant, i64)>>,
 }
 
 impl Session {
@@ -46,7 +53,33 @@ impl Session {
             sent: RefCell::default(),
             patience,
             over: Cell::new(false),
+            clock: None,
+            apart: Cell::new(None),
         }
+    }
+
+    /// The same session, which knows the relay's clock.
+    pub(super) fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// How many milliseconds the database's clock is ahead of the relay's, measured within the last `age`.
+    /// Clocks that agree to a second count as the same.
+    pub(in crate::store) fn apart(&self, age: Duration) -> Result<i64, Error> {
+        let Some(clock) = &self.clock else { return Ok(0) };
+        if let Some((at, apart)) = self.apart.get()
+            && at.elapsed() < age
+        {
+            return Ok(apart);
+        }
+        let before = clock.now();
+        let rows = self.query("SELECT now_in_millis()", &[])?;
+        let ours = before.0 + (clock.now().0 - before.0) / 2;
+        let theirs: i64 = rows.first().map_or(ours, |row| row.get(0));
+        let apart = if (theirs - ours).abs() <= AGREED { 0 } else { theirs - ours };
+        self.apart.set(Some((Instant::now(), apart)));
+        Ok(apart)
     }
 
     /// Whether the session can no longer be used.
@@ -72,6 +105,8 @@ impl Session {
         let statement = self.statement(sql, values)?;
         let (client, owned) =
             (Arc::clone(&self.client), values.iter().map(|value| Owned::of(*value)).collect::<Vec<_>>());
+        #[cfg(test)]
+        super::before_tests::note(sql, values, None);
         self.send(Box::pin(async move { client.execute_raw(&statement, owned).await.map(drop) }));
         Ok(())
     }
@@ -79,13 +114,18 @@ impl Session {
     pub(in crate::store) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, Error> {
         let statement = self.statement(sql, values)?;
         let written = self.ask(self.client.execute_raw(&statement, values.iter().copied()))?;
+        #[cfg(test)]
+        super::before_tests::note(sql, values, Some(written));
         Ok(usize::try_from(written).unwrap_or(usize::MAX))
     }
 
     pub(in crate::store) fn query(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, Error> {
         let statement = self.statement(sql, values)?;
         let params: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
-        self.ask(self.client.query(&statement, &params))
+        let rows = self.ask(self.client.query(&statement, &params))?;
+        #[cfg(test)]
+        super::before_tests::note(sql, values, Some(rows.len() as u64));
+        Ok(rows)
     }
 
     /// Waits for the statements that were sent ahead.

@@ -3,12 +3,12 @@
 
 use super::cluster::Cluster;
 use super::*;
-use crate::clock::SystemEntropy;
+use crate::clock::{SystemClock, SystemEntropy};
 use crate::store::Store;
 use crate::store::contract::{Harness, contract_tests};
 use tempfile::TempDir;
 
-struct Database {
+pub(super) struct Database {
     cluster: &'static Cluster,
     name: String,
     folder: TempDir,
@@ -17,7 +17,7 @@ struct Database {
 }
 
 impl Database {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let cluster = Cluster::get();
         Self {
             cluster,
@@ -27,14 +27,20 @@ impl Database {
         }
     }
 
-    fn options(&self, node: &str) -> Options {
+    pub(super) fn options(&self, node: &str) -> Options {
         Options {
             place: Place::parse(&self.cluster.url(&self.name), None).unwrap(),
             node: node.to_owned(),
+            clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             on_fatal: Arc::new(|why| panic!("{why}")),
             journal_key: self.folder.path().join("journal-key"),
         }
+    }
+
+    /// The number that a statement returns.
+    pub(super) fn sql(&self, text: &str) -> i64 {
+        self.cluster.sql(&self.name, text).lines().next().unwrap().parse().unwrap()
     }
 
     fn open_as(&self, node: &str) -> Result<SqlStore, StoreError> {
@@ -84,6 +90,9 @@ contract_tests! { Database::new();
     what_is_learned_counts_once, strangers_are_told_apart, people_are_forgotten, knowledge_has_its_time,
     two_nodes_claim_apart, a_lease_is_of_one_node, two_nodes_keep_the_same_once, two_nodes_make_one_item,
     what_one_node_changes_the_other_sees, two_nodes_tell_once,
+    an_ended_circle_exempts_nowhere, two_nodes_look_after_it_at_once, two_nodes_call_once,
+    a_rate_is_one_for_all_nodes, blocks_add_up_to_the_rate, a_budget_is_one_for_all_nodes,
+    attempts_count_at_all_nodes, once_is_once_for_all_nodes, secrets_are_replaced_by_one, a_task_is_led_by_one,
     what_was_delivered_teaches, answers_are_those_of_a_plain_look, knowledge_is_shown,
     deputies_are_asked_about_what_waits,
 }

@@ -4,12 +4,12 @@ use super::encode::{self, CopyRow, HoldRow, LedgerRow, MessageRows, to_json};
 use super::error::Failure;
 use super::groups;
 use super::repeats::{self, First, Repeats};
-use super::{chain, codes, hooks, journal, keys, notices, read, taken};
+use super::{chain, circles, codes, hooks, journal, keys, notices, read, taken};
 use crate::clock::Timestamp;
 use crate::journal::Event;
 use crate::lifecycle::forks::{self, About};
 use crate::store::sql::db::{Connection, params};
-use crate::store::{Body, StoreError};
+use crate::store::{Body, DeliveryState, StoreError};
 use std::collections::HashSet;
 
 /// The result of accepting a message.
@@ -26,6 +26,9 @@ pub(in crate::store) fn insert(
     rows: &MessageRows,
     repeats: &mut Repeats,
 ) -> Result<Accepted, Failure> {
+    if let Some(ended) = rows.circles {
+        circles::unchanged(tx, ended)?;
+    }
     let Found { known, first, again } = before(tx, rows, repeats)?;
     let row = if known.is_empty() {
         let whole =
@@ -76,7 +79,7 @@ fn before(tx: &Connection, rows: &MessageRows, repeats: &Repeats) -> Result<Foun
     before.something_new(repeats::recipients(people)).map_err(StoreError::from)?;
     if let Some(hold) = &rows.hold {
         if let Some(expected) = &hold.relation.expected {
-            forks::unmoved(expected, &groups::standing(tx, &fork.group)?).map_err(StoreError::from)?;
+            forks::unmoved(expected, &groups::group_items(tx, &fork.group)?).map_err(StoreError::from)?;
         }
         let item = groups::state_of_item(tx, hold)?;
         forks::joinable(item, before.back).map_err(StoreError::from)?;
@@ -198,6 +201,8 @@ pub(in crate::store) fn deliveries(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     let mut row = keys::base(message) + number;
+    let leased = |copy: &CopyRow| copy.progress.state == DeliveryState::Sending;
+    let apart = if copies.iter().any(leased) { tx.apart_lately()? } else { 0 };
     for copy in copies {
         row += 1;
         if keys::message_of(row) != message {
@@ -206,7 +211,7 @@ pub(in crate::store) fn deliveries(
         insert.execute(params![
             row,
             codes::delivery(copy.progress.state),
-            copy.progress.due.map(|due| due.0),
+            copy.progress.due.map(|due| if leased(copy) { due.0 + apart } else { due.0 }),
             copy.progress.token,
             copy.progress.attempts,
             copy.progress.duplicate,

@@ -9,7 +9,7 @@ use crate::lifecycle::notices::of_ask;
 use crate::lifecycle::stored::Moved;
 use crate::message::Address;
 use crate::store::sql::db::{Connection, OptionalExtension, params};
-use crate::store::{Ask, AskPlan, AskWhy, HeldState, NewAsk, NoticeKind, StoreError};
+use crate::store::{Ask, AskId, AskPlan, AskWhy, HeldState, NewAsk, NoticeKind, StoreError};
 use std::time::Duration;
 
 const OPEN: i64 = 0;
@@ -130,7 +130,7 @@ pub(in crate::store) fn due(db: &Connection, now: Timestamp, limit: usize) -> Re
         let (row, id, approver, reason, digest) = row?;
         let approver = Address::parse(&approver)
             .map_err(|error| StoreError::Unreadable(format!("who is asked cannot be read: {error}")))?;
-        Ok(Ask { row, message: read::id(&id)?, approver, why: why(reason)?, digest })
+        Ok(Ask { id: AskId::from_engine(row), message: read::id(&id)?, approver, why: why(reason)?, digest })
     })
     .collect()
 }
@@ -200,27 +200,27 @@ pub(in crate::store) fn shift(tx: &Connection, moved: Moved) -> Result<(), Failu
 /// Marks asks as answered by this mail.
 pub(in crate::store) fn answer(
     tx: &Connection,
-    asks: &[i64],
+    asks: &[AskId],
     mail: Id,
     at: Timestamp,
 ) -> Result<(), Failure> {
     for ask in asks {
         let found: Option<(i64, i64)> = tx
             .prepare_cached("SELECT message, why FROM asks WHERE row = ?1 AND state = 0")?
-            .query_row([ask], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row([ask.for_engine()], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let (message, reason) = found.ok_or(StoreError::Fenced)?;
-        tx.prepare_cached("UPDATE asks SET state = ?2 WHERE row = ?1")?.execute([*ask, SENT])?;
+        tx.prepare_cached("UPDATE asks SET state = ?2 WHERE row = ?1")?.execute([ask.for_engine(), SENT])?;
         let event = Event::Noticed { kind: notices::name(of_ask(why(reason)?)), notice: mail };
         journal::append(tx, message, at, &event)?;
     }
     Ok(())
 }
 
-pub(in crate::store) fn drop_open(tx: &Connection, asks: &[i64]) -> Result<(), Failure> {
+pub(in crate::store) fn drop_open(tx: &Connection, asks: &[AskId]) -> Result<(), Failure> {
     let mut update = tx.prepare_cached("UPDATE asks SET state = ?2 WHERE row = ?1 AND state = 0")?;
     for ask in asks {
-        update.execute([*ask, DROPPED])?;
+        update.execute([ask.for_engine(), DROPPED])?;
     }
     Ok(())
 }

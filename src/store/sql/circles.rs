@@ -1,20 +1,20 @@
 //! The table of circles, and a copy in memory of those in force, because every message needs them.
 
-use super::SqlStore;
 use super::encode::{from_json, to_json};
 use super::error::Failure;
+use super::{SqlStore, codes};
 use crate::clock::Timestamp;
 use crate::message::Address;
 use crate::policy::facts::KnownCircle;
 use crate::store::StoreError;
-use crate::store::circles::{Circle, CircleStore, NewCircle};
+use crate::store::circles::{Circle, CircleId, CircleStore, InForce, NewCircle};
 use crate::store::sql::db::{Connection, params};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The contents of the table, read once and again after every change. If other nodes may end a circle, the
-/// table is read every time, because a circle must exempt nobody from the moment it ends.
+/// The contents of the table, which people fill by hand; read once and again after every change. With two nodes it
+/// keeps nothing and the table is read every time, because a circle must exempt nobody from the moment it ends.
 pub(in crate::store) struct Known {
     kept: bool,
     snapshot: Mutex<Option<Snapshot>>,
@@ -83,18 +83,19 @@ impl CircleStore for SqlStore {
         self.mail.read(all).await
     }
 
-    async fn circles_in_force(&self, now: Timestamp) -> Result<Arc<Vec<KnownCircle>>, StoreError> {
+    async fn circles_in_force(&self, now: Timestamp) -> Result<InForce, StoreError> {
         let known = match self.circles.get() {
             Some(known) if now < known.until => known,
             Some(known) => Snapshot::of(known.all, now),
             None => Snapshot::of(Arc::new(self.circles().await?), now),
         };
-        let in_force = Arc::clone(&known.in_force);
+        let ended = known.all.iter().filter(|circle| circle.ended_at.is_some()).count();
+        let in_force = InForce { circles: Arc::clone(&known.in_force), ended: codes::number(ended) };
         self.circles.set(Some(known));
         Ok(in_force)
     }
 
-    async fn make_circle(&self, circle: NewCircle) -> Result<i64, StoreError> {
+    async fn make_circle(&self, circle: NewCircle) -> Result<CircleId, StoreError> {
         let members = to_json(&People { members: circle.members, makers: circle.makers })?;
         let made = self
             .write(move |tx| {
@@ -110,10 +111,10 @@ impl CircleStore for SqlStore {
             })
             .await;
         self.circles.set(None);
-        made
+        made.map(CircleId::from_engine)
     }
 
-    async fn end_circle(&self, id: i64, by: &str, at: Timestamp) -> Result<(), StoreError> {
+    async fn end_circle(&self, id: CircleId, by: &str, at: Timestamp) -> Result<(), StoreError> {
         let by = by.to_owned();
         let ended = self
             .write(move |tx| {
@@ -122,7 +123,7 @@ impl CircleStore for SqlStore {
                         "UPDATE circles SET ended_by = ?2, ended_at = ?3 \
                          WHERE row = ?1 AND ended_at IS NULL AND expires > ?3",
                     )?
-                    .execute(params![id, by, at.0])?;
+                    .execute(params![id.for_engine(), by, at.0])?;
                 if ended == 0 {
                     Err(StoreError::NotFound(format!("circle {id} in force")).into())
                 } else {
@@ -135,6 +136,14 @@ impl CircleStore for SqlStore {
     }
 }
 
+/// Refuses mail that a circle exempted if one has ended since: it exempts nowhere from that moment.
+pub(in crate::store) fn unchanged(tx: &Connection, ended: i64) -> Result<(), Failure> {
+    let now: i64 = tx
+        .prepare_cached("SELECT count(*) FROM circles WHERE ended_at IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
+    if now == ended { Ok(()) } else { Err(StoreError::Moved.into()) }
+}
+
 fn all(db: &Connection) -> Result<Vec<Circle>, Failure> {
     let mut select = db.prepare_cached(
         "SELECT row, name, members, expires, made_by, made_at, ended_by, ended_at FROM circles \
@@ -145,7 +154,7 @@ fn all(db: &Connection) -> Result<Vec<Circle>, Failure> {
     while let Some(row) = rows.next()? {
         let People { members, makers } = from_json::<Kept>(&row.get::<_, String>(2)?)?.into();
         found.push(Circle {
-            id: row.get(0)?,
+            id: CircleId::from_engine(row.get(0)?),
             name: row.get(1)?,
             members,
             makers,

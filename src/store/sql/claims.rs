@@ -12,7 +12,7 @@ use crate::id::Id;
 use crate::lifecycle::delivery::{self as rules, Progress};
 use crate::rewrite::Delivery;
 use crate::store::sql::db::{Connection, params};
-use crate::store::{Claim, DeliveryState, Lease};
+use crate::store::{Claim, DeliveryId, DeliveryState, Lease};
 
 /// A claim from the writer. The caller decodes the copy.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl RawClaim {
             }
         };
         Ok(Claim {
-            lease: Lease { delivery: self.row, token: self.progress.token },
+            lease: Lease { delivery: DeliveryId::from_engine(self.row), token: self.progress.token },
             message: self.message,
             delivery,
             attempt: self.progress.attempts,
@@ -82,8 +82,11 @@ pub(in crate::store) fn claim(
     until: Timestamp,
     mine: &[Lease],
 ) -> Result<Vec<RawClaim>, Failure> {
-    renew(tx, mine, until)?;
-    let mut claims = due(tx, now, limit)?;
+    // A node whose clock is wrong neither takes over a lease too early nor has one for too long.
+    let apart = tx.apart()?;
+    let (agreed, until) = (Timestamp(now.0 + apart), Timestamp(until.0 + apart));
+    extend(tx, mine, until)?;
+    let mut claims = due(tx, now, agreed, limit)?;
     for claim in &mut claims {
         if claim.progress.state == DeliveryState::Sending {
             interrupted(tx, claim, now, rules::LEASE_LOST)?;
@@ -101,7 +104,19 @@ pub(in crate::store) const DUE: &str = concat!(
      WHERE d.state < 5 AND d.due <= ?1 ORDER BY d.due LIMIT ?2"
 );
 
-fn due(tx: &Connection, now: Timestamp, limit: usize) -> Result<Vec<RawClaim>, Failure> {
+/// The same if the node's clock (`?1`) differs from the one that leases are by (`?3`).
+const DUE_APART: &str = concat!(
+    "SELECT d.row, m.id, d.copy, ",
+    progress_columns!(),
+    " FROM deliveries d INDEXED BY deliveries_open JOIN messages m ON m.row = d.row >> 24 \
+     WHERE d.state < 5 AND d.due <= CASE WHEN d.state = 3 THEN ?3 ELSE ?1 END ORDER BY d.due LIMIT ?2"
+);
+
+fn due(tx: &Connection, now: Timestamp, agreed: Timestamp, limit: usize) -> Result<Vec<RawClaim>, Failure> {
+    if agreed != now {
+        let mut select = tx.prepare_cached(DUE_APART)?;
+        return collect(&mut select.query(params![now.0, codes::number(limit), agreed.0])?);
+    }
     let mut select = tx.prepare_cached(DUE)?;
     let mut rows = select.query(params![now.0, codes::number(limit)])?;
     collect(&mut rows)
@@ -133,11 +148,16 @@ pub(in crate::store) fn renew(
     leases: &[Lease],
     until: Timestamp,
 ) -> Result<Vec<Lease>, Failure> {
+    let until = Timestamp(until.0 + tx.apart()?);
+    extend(tx, leases, until)
+}
+
+fn extend(tx: &Connection, leases: &[Lease], until: Timestamp) -> Result<Vec<Lease>, Failure> {
     let mut update =
         tx.prepare_cached("UPDATE deliveries SET due = ?4 WHERE row = ?1 AND token = ?2 AND state = ?3")?;
     let mut lost = Vec::new();
     for lease in leases {
-        if update.execute([lease.delivery, lease.token, codes::SENDING, until.0])? == 0 {
+        if update.execute([lease.delivery.for_engine(), lease.token, codes::SENDING, until.0])? == 0 {
             lost.push(*lease);
         }
     }

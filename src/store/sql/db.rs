@@ -9,6 +9,7 @@
 use super::error::Error;
 use crate::store::postgres::session::{self, Session};
 use rusqlite::types::{ToSqlOutput, ValueRef};
+use std::time::Duration;
 
 /// The SQL dialect of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,23 @@ impl Connection {
         match self {
             Self::Sqlite(_) => false,
             Self::Postgres(session) => session.is_over(),
+        }
+    }
+
+    /// How many milliseconds the clock that leases are by is ahead of the relay's: PostgreSQL's own clock; with
+    /// SQLite there is only the relay's.
+    pub(in crate::store) fn apart(&self) -> Result<i64, Error> {
+        match self {
+            Self::Sqlite(_) => Ok(0),
+            Self::Postgres(session) => session.apart(Duration::ZERO),
+        }
+    }
+
+    /// The same, measured within the last second, for what every message needs.
+    pub(in crate::store) fn apart_lately(&self) -> Result<i64, Error> {
+        match self {
+            Self::Sqlite(_) => Ok(0),
+            Self::Postgres(session) => session.apart(Duration::from_secs(1)),
         }
     }
 

@@ -64,7 +64,7 @@ fn hold(tx: &Connection, item: i64, from: HeldState, to: &Becomes) -> Result<(),
         by,
         at,
         to.decision,
-        to.way.as_ref().map(to_json).transpose()?,
+        to.release.as_ref().map(to_json).transpose()?,
         to.undo_until.map(|at| at.0),
     ])?;
     Ok(())

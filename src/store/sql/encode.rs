@@ -12,8 +12,8 @@ use crate::policy::facts::Disclosed;
 use crate::rewrite::Delivery;
 use crate::store::chain::format;
 use crate::store::{
-    Body, Claim, ForkRelation, InitialState, Lease, NewDelivery, NewHold, NewMessage, NewNotice, Origin,
-    StoreError,
+    Body, Claim, DeliveryId, ForkRelation, InitialState, Lease, NewDelivery, NewHold, NewMessage, NewNotice,
+    NoticeId, Origin, StoreError,
 };
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -88,6 +88,7 @@ pub(in crate::store) struct MessageRows {
     /// The terms by which lists find a held message.
     pub(in crate::store) terms: Vec<String>,
     pub(in crate::store) fork: Option<Fork>,
+    pub(in crate::store) circles: Option<i64>,
 }
 
 impl MessageRows {
@@ -108,7 +109,7 @@ impl MessageRows {
             counts: counting::counts(message),
             events: to_json(&message.events)?,
             meta: to_json(&meta)?,
-            needles: to_json(&message.needles)?,
+            needles: to_json(message.needles.as_ref())?,
             header: message.header.clone(),
             sealed: format::sealed(&message.header),
             body: message.body.clone(),
@@ -116,9 +117,10 @@ impl MessageRows {
             hold: message.held.as_ref().map(hold).transpose()?,
             ledger: message.ledger.as_ref().map(|entry| ledger(entry, message.received)).transpose()?,
             notices: message.notices.clone(),
-            answers: message.answers,
+            answers: message.answers.map(NoticeId::for_engine),
             terms: if message.held.is_some() { terms::terms_of_new(message) } else { Vec::new() },
             fork: message.fork,
+            circles: message.circles,
         })
     }
 
@@ -233,7 +235,7 @@ pub(in crate::store) fn fresh_claims(row: i64, message: &NewMessage) -> Vec<Clai
     for (key, new) in (keys::base(row) + 1..).zip(&message.deliveries) {
         if let InitialState::Sending { .. } = new.state {
             claims.push(Claim {
-                lease: Lease { delivery: key, token: i64::from(FIRST_CLAIM) },
+                lease: Lease { delivery: DeliveryId::from_engine(key), token: i64::from(FIRST_CLAIM) },
                 message: id,
                 delivery: new.delivery.clone(),
                 attempt: FIRST_CLAIM,

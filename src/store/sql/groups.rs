@@ -11,10 +11,10 @@ use crate::lifecycle::forks::{self, Grounds};
 use crate::message::Fork;
 use crate::message::fork::{ForkGroup, Variant};
 use crate::store::sql::db::{Connection, OptionalExtension, params};
-use crate::store::{Awaited, ForkRelation, GroupStanding, HeldState, ItemStanding, NoticeKind, StoreError};
+use crate::store::{Awaited, ForkRelation, GroupItem, GroupItems, HeldState, NoticeKind, StoreError};
 
 /// The held messages of a mail, and what was decided on them.
-pub(in crate::store) fn standing(db: &Connection, group: &ForkGroup) -> Result<GroupStanding, Failure> {
+pub(in crate::store) fn group_items(db: &Connection, group: &ForkGroup) -> Result<GroupItems, Failure> {
     let mut select = db.prepare_cached(
         "SELECT h.message, m.id, h.state, h.adds_to, h.way, h.decided_at FROM held h \
          JOIN messages m ON m.row = h.message WHERE h.mail = ?1 ORDER BY h.message",
@@ -23,16 +23,16 @@ pub(in crate::store) fn standing(db: &Connection, group: &ForkGroup) -> Result<G
     let mut items = Vec::new();
     while let Some(row) = rows.next()? {
         let way: Option<String> = row.get(4)?;
-        let item = ItemStanding {
+        let item = GroupItem {
             id: read::id(&row.get::<_, String>(1)?)?,
             state: state_of(row.get(2)?)?,
             addendum: row.get::<_, Option<i64>>(3)?.is_some(),
-            way: way.as_deref().map(from_json).transpose()?,
+            release: way.as_deref().map(from_json).transpose()?,
             variants: variants(db, row.get(0)?)?,
         };
         items.push((item, row.get::<_, Option<i64>>(5)?.map(Timestamp)));
     }
-    Ok(forks::standing(items))
+    Ok(forks::group_items(items))
 }
 
 pub(in crate::store) fn state_of(code: i64) -> Result<HeldState, StoreError> {
@@ -125,7 +125,7 @@ pub(in crate::store) fn join(
     // The disclosures of a mail count once, however many forks it has.
     tx.prepare_cached("UPDATE messages SET prevented = 0 WHERE row = ?1")?.execute([message])?;
     let Item { state, received, grounds: own, awaited } = load(tx, item)?;
-    let awaited = forks::still_awaited(awaited, &repeats::recipients(people).collect());
+    let awaited = forks::still_awaited(awaited, repeats::recipients(people));
     let grounds = forks::joined(own, state, grounds(hold.kind, &hold.reasons, &hold.hits)?);
     tx.prepare_cached(
         "UPDATE held SET members = members + 1, awaited = ?2, reasons = ?3, hits = ?4, kind = ?5 \

@@ -6,7 +6,7 @@ use super::error::Failure;
 use super::{codes, read};
 use crate::clock::Timestamp;
 use crate::store::sql::db::{Connection, Row, Rows, params};
-use crate::store::{HeldState, HookCall, HookEvent, HookTarget, StoreError};
+use crate::store::{HeldState, HookCall, HookCallId, HookEvent, HookTarget, StoreError};
 use std::collections::HashSet;
 
 /// After this time, in milliseconds, another node may claim a call that a node claimed and did not finish.
@@ -85,7 +85,7 @@ fn call(db: &Connection, row: &Row<'_>) -> Result<HookCall, Failure> {
         .ok_or_else(|| StoreError::Unreadable("a hook tells of an unknown kind".to_owned()))?;
     let (sender, own) = from_people(&row.get::<_, String>(7)?);
     Ok(HookCall {
-        row: row.get(0)?,
+        id: HookCallId::from_engine(row.get(0)?),
         url: row.get(1)?,
         event: if state == HeldState::Held { HookEvent::Held } else { HookEvent::Decided },
         at: Timestamp(row.get(3)?),
@@ -120,8 +120,25 @@ pub(in crate::store) fn end(tx: &Connection, row: i64) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(in crate::store) fn retry(tx: &Connection, row: i64, due: Timestamp) -> Result<(), Failure> {
-    tx.prepare_cached("UPDATE hook_calls SET due = ?2, attempts = attempts + 1 WHERE row = ?1")?
-        .execute([row, due.0])?;
+/// Keeps a claim, unless another node has taken the call over.
+pub(in crate::store) fn keep(tx: &Connection, row: i64, node: &str) -> Result<bool, Failure> {
+    let kept = tx
+        .prepare_cached("UPDATE hook_calls SET claimed = now_in_millis() + ?3 WHERE row = ?1 AND node = ?2")?
+        .execute(params![row, node, CLAIM])?;
+    Ok(kept > 0)
+}
+
+/// Reschedules a call; among several nodes, any may make it then.
+pub(in crate::store) fn retry(
+    tx: &Connection,
+    row: i64,
+    due: Timestamp,
+    shared: bool,
+) -> Result<(), Failure> {
+    let released = if shared { ", node = NULL" } else { "" };
+    tx.prepare_cached(&format!(
+        "UPDATE hook_calls SET due = ?2, attempts = attempts + 1{released} WHERE row = ?1"
+    ))?
+    .execute([row, due.0])?;
     Ok(())
 }

@@ -18,7 +18,7 @@ pub(in crate::store) fn note(tx: &Connection, result: &AttemptResult) -> Result<
     if reached().next().is_none() {
         return Ok(());
     }
-    let message = keys::message_of(result.lease.delivery);
+    let message = keys::message_of(result.lease.delivery.for_engine());
     let people: Option<(String, String)> = tx
         .prepare_cached("SELECT people, action FROM messages WHERE row = ?1")?
         .query_row([message], |row| Ok((row.get(0)?, row.get(1)?)))

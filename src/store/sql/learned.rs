@@ -15,9 +15,9 @@ use crate::id::Id;
 use crate::message::Address;
 use crate::policy::learned::{Began, Learned, MOST_PEOPLE, Shared, Source};
 use crate::policy::organisation::counting_key;
-use crate::store::StoreError;
 use crate::store::learned::{LearnedStore, MOST_PAIRED, Pair, Stock, Taught, Through};
 use crate::store::sql::db::{Connection, params};
+use crate::store::{SentId, StoreError};
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use std::collections::BTreeMap;
@@ -127,7 +127,7 @@ impl LearnedStore for SqlStore {
         if people.len() < 2 || people.len() > MOST_PEOPLE {
             return Ok(Vec::new());
         }
-        let asked = search::Asked::new(&self.digests, references, people);
+        let asked = search::Query::new(&self.digests, references, people);
         self.mail.read(move |db| search::shared(db, &asked)).await
     }
 
@@ -135,7 +135,7 @@ impl LearnedStore for SqlStore {
         if people.len() < 2 || people.len() > MOST_PAIRED {
             return Ok(Vec::new());
         }
-        let asked = search::Asked::new(&self.digests, &[], people);
+        let asked = search::Query::new(&self.digests, &[], people);
         self.readers.read(move |db| search::pairs(db, &asked)).await
     }
 
@@ -157,19 +157,19 @@ impl LearnedStore for SqlStore {
         Ok(usize::try_from(times).unwrap_or_default())
     }
 
-    async fn through(&self, after: i64) -> Result<Through, StoreError> {
+    async fn through(&self, after: Option<SentId>) -> Result<Through, StoreError> {
         self.readers.read(move |db| sent::through(db, after)).await
     }
 
     async fn learn_sent(
         &self,
-        numbers: Vec<i64>,
+        ids: Vec<SentId>,
         batch: Vec<Learned>,
         now: Timestamp,
     ) -> Result<Taught, StoreError> {
         // A mail that is learned twice counts once, so a crash between these steps does no harm.
         let taught = self.learn(batch, now).await?;
-        self.write(move |tx| sent::done(tx, &numbers)).await?;
+        self.write(move |tx| sent::done(tx, &ids)).await?;
         Ok(taught)
     }
 

@@ -12,6 +12,7 @@
 //! * [`observed`] what observe mode would have done, and totals that no purge reduces
 //! * [`chain`] makes changes to the journal detectable; [`circles`] people who may see each other; [`learned`]
 //!   who openly wrote to whom
+//! * [`shared`] and [`pacing`] what decides for all relays that share a database
 //! * [`bodies`] large bodies; [`recent`] what was accepted a moment ago
 //!
 //! Both engines run requests that write one after another: SQLite has one writer, and with PostgreSQL the
@@ -47,6 +48,7 @@ pub(super) mod mine;
 pub(super) mod notices;
 mod numbers;
 mod observed;
+mod pacing;
 mod passkeys;
 mod people;
 pub(super) mod purge;
@@ -57,6 +59,7 @@ mod recent;
 mod record;
 pub(super) mod repeats;
 mod sending;
+mod shared;
 pub(super) mod taken;
 mod telling;
 pub(super) mod terms;
@@ -68,7 +71,7 @@ use super::Scope;
 use super::known::{Activity, Correspondents, Day, KnownStore, Tally, Totals, Would};
 use super::postgres::nodes::Node;
 use super::{
-    Body, BodyWriter, Claim, GroupStanding, Histogram, IntakeStore, JournalStore, MessageRow, NewMessage,
+    Body, BodyWriter, Claim, GroupItems, Histogram, IntakeStore, JournalStore, MessageRow, NewMessage,
     NodeRow, Purged, Recovered, Retention, Store, StoreError, StoredMessage, Summary, UpkeepStore,
 };
 use crate::clock::Timestamp;
@@ -236,7 +239,7 @@ impl IntakeStore for SqlStore {
             // The body must stay: it is, or may be, committed with another plan.
             Err(error @ (StoreError::Moved | StoreError::SentAgain | StoreError::Uncertain(_))) => Err(error),
             Err(error) => {
-                if let Body::Stored { name, .. } = message.body {
+                if let Body::Stored { name, .. } = message.message.body {
                     self.bodies.remove(vec![name]).await?;
                 }
                 Err(error)
@@ -244,8 +247,8 @@ impl IntakeStore for SqlStore {
         }
     }
 
-    async fn standing(&self, group: ForkGroup) -> Result<GroupStanding, StoreError> {
-        self.mail.read(move |db| groups::standing(db, &group)).await
+    async fn group_items(&self, group: ForkGroup) -> Result<GroupItems, StoreError> {
+        self.mail.read(move |db| groups::group_items(db, &group)).await
     }
 
     async fn disclosed(&self, message_ids: &[String]) -> Result<Vec<Disclosed>, StoreError> {
@@ -301,6 +304,13 @@ impl UpkeepStore for SqlStore {
 
     fn heard(&self) -> Option<tokio::sync::watch::Receiver<u64>> {
         self.node.as_ref().map(Node::heard)
+    }
+
+    async fn apart(&self) -> Result<i64, StoreError> {
+        if self.node.is_none() {
+            return Ok(0);
+        }
+        self.write(|tx| Ok(tx.apart()?)).await
     }
 
     async fn purge(&self, now: Timestamp, keep: Retention) -> Result<Purged, StoreError> {

@@ -9,7 +9,7 @@ use super::{codes, keys};
 use crate::clock::Timestamp;
 use crate::lifecycle::notices as rules;
 use crate::store::sql::db::{Connection, OptionalExtension, params};
-use crate::store::{DueNotice, NoticeKind, StoreError};
+use crate::store::{DueNotice, NoticeId, NoticeKind, StoreError};
 
 const OPEN: i64 = 0;
 const SENT: i64 = 1;
@@ -144,7 +144,11 @@ pub(in crate::store) fn due(
     })?;
     rows.map(|row| {
         let (notice, id, kind) = row?;
-        Ok(DueNotice { notice, message: super::read::id(&id)?, kind: to_kind(kind)? })
+        Ok(DueNotice {
+            id: NoticeId::from_engine(notice),
+            message: super::read::id(&id)?,
+            kind: to_kind(kind)?,
+        })
     })
     .collect()
 }

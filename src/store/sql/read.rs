@@ -12,8 +12,8 @@ use crate::records::{Reason, told};
 use crate::rewrite::Delivery;
 use crate::store::sql::db::{Connection, OptionalExtension, Row, params};
 use crate::store::{
-    Awaited, Body, HeldFilter, HeldRow, HeldState, HoldKind, MessageRow, Spent, StoreError, StoredMessage,
-    Summary,
+    Awaited, Body, HeldFilter, HeldRow, HeldState, HoldKind, Message, MessageRow, Spent, StoreError,
+    StoredMessage, Summary,
 };
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashSet};
@@ -100,16 +100,18 @@ pub(in crate::store) fn message(db: &Connection, id: Id) -> Result<StoredMessage
         None => Body::Inline(Bytes::from(raw.body.unwrap_or_default())),
     };
     Ok(StoredMessage {
-        id,
-        received: Timestamp(raw.received),
-        origin,
-        envelope,
-        header: Bytes::from(raw.header),
-        body,
-        subject: raw.subject,
-        message_id: raw.message_id,
-        verdict,
-        needles: Arc::new(needles),
+        message: Message {
+            id,
+            received: Timestamp(raw.received),
+            origin,
+            envelope,
+            header: Bytes::from(raw.header),
+            body,
+            subject: raw.subject,
+            message_id: raw.message_id,
+            verdict,
+            needles: Arc::new(needles),
+        },
         held: held_of(db, raw.row)?,
     })
 }

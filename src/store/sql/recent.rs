@@ -11,6 +11,7 @@ const MESSAGES: usize = 1_024;
 /// The maximum size of the messages kept (header and body), in octets.
 const OCTETS: usize = 16 << 20;
 
+/// Bounded by [`MESSAGES`] and [`OCTETS`]; with two nodes it keeps nothing, because the other may change a message.
 pub(in crate::store) struct Recent {
     kept: bool,
     inner: Mutex<Inner>,
@@ -39,19 +40,7 @@ impl Recent {
             Body::Stored { .. } => 0,
         };
         let octets = inline + message.header.len() + 1024 + 64 * message.envelope.recipients.len();
-        let stored = Arc::new(StoredMessage {
-            id: message.id,
-            received: message.received,
-            origin: message.origin,
-            envelope: message.envelope,
-            header: message.header,
-            body: message.body,
-            subject: message.subject,
-            message_id: message.message_id,
-            verdict: message.verdict,
-            needles: Arc::new(message.needles),
-            held: None,
-        });
+        let stored = Arc::new(StoredMessage { message: message.message, held: None });
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.messages.insert(stored.id, stored.clone());
         inner.order.push_back((stored.id, octets));

@@ -10,7 +10,7 @@ use crate::store::sql::db::{Connection, params};
 use crate::store::{AttemptResult, StoreError};
 
 pub(in crate::store) fn record(tx: &Connection, result: &AttemptResult) -> Result<(), Failure> {
-    let message = keys::message_of(result.lease.delivery);
+    let message = keys::message_of(result.lease.delivery.for_engine());
     if !whole_delivered(tx, result)? {
         in_parts(tx, message, result)?;
     }
@@ -33,7 +33,7 @@ fn whole_delivered(tx: &Connection, result: &AttemptResult) -> Result<bool, Fail
              WHERE row = ?1 AND token = ?2 AND recipients = ?3 AND state IN (3, 7)",
         )?
         .execute(params![
-            result.lease.delivery,
+            result.lease.delivery.for_engine(),
             result.lease.token,
             codes::number(result.recipients.len()),
             codes::DELIVERED,
@@ -44,7 +44,7 @@ fn whole_delivered(tx: &Connection, result: &AttemptResult) -> Result<bool, Fail
 }
 
 fn in_parts(tx: &Connection, message: i64, result: &AttemptResult) -> Result<(), Failure> {
-    let row = result.lease.delivery;
+    let row = result.lease.delivery.for_engine();
     let current = deliveries::leased(tx, row, result.lease.token)?;
     let current = current.filter(|current| attempt::is_awaited(current.state)).ok_or(StoreError::Fenced)?;
     let copy: Vec<u8> = tx

@@ -22,7 +22,8 @@ const HOUR: i64 = 3_600_000;
 /// The maximum number of entries (some 100 MiB); beyond it, the oldest hour is forgotten first.
 const ENTRIES: usize = 4_000_000;
 
-/// The hashes of the last hours.
+/// The hashes of the last hours: at most [`ENTRIES`], and 24 hours. With two nodes, each first adds what the other
+/// committed ([`Self::catch_up`]).
 #[derive(Default)]
 pub(in crate::store) struct Repeats {
     state: RandomState,

@@ -138,7 +138,7 @@ fn sent_again(tx: &Connection, message: i64, whole_mail: &[i64]) -> Result<bool,
     let later = whole_mail.iter().filter(|other| **other > message);
     let later: Vec<(Option<Fork>, String)> = later.map(|other| load(*other)).collect::<Result<_, _>>()?;
     let later = later.iter().map(|(fork, people)| (*fork, repeats::recipients(people)));
-    Ok(rules::sent_again(fork, &repeats::recipients(&people).collect(), later))
+    Ok(rules::sent_again(fork, repeats::recipients(&people), later))
 }
 
 /// Sends a delayed mail that was taken back after all: when it was due before, or now. Returns how many copies.

@@ -5,7 +5,8 @@ use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::message::Address;
 use crate::store::{
-    Ask, AskPlan, Claim, DueNotice, HookCall, HookTarget, NewMessage, NoticeStore, StoreError,
+    Ask, AskId, AskPlan, Claim, DueNotice, HookCall, HookCallId, HookTarget, NewMessage, NoticeId,
+    NoticeStore, StoreError,
 };
 use async_trait::async_trait;
 use std::sync::{Arc, PoisonError};
@@ -17,12 +18,12 @@ impl NoticeStore for SqlStore {
         self.readers.read(move |db| notices::due(db, now, limit)).await
     }
 
-    async fn drop_notice(&self, notice: i64) -> Result<(), StoreError> {
-        self.write(move |tx| notices::drop_open(tx, notice)).await
+    async fn drop_notice(&self, notice: NoticeId) -> Result<(), StoreError> {
+        self.write(move |tx| notices::drop_open(tx, notice.for_engine())).await
     }
 
-    async fn plan_asks(&self, notice: i64, plan: AskPlan) -> Result<(), StoreError> {
-        self.write(move |tx| asks::plan(tx, notice, &plan)).await
+    async fn plan_asks(&self, notice: NoticeId, plan: AskPlan) -> Result<(), StoreError> {
+        self.write(move |tx| asks::plan(tx, notice.for_engine(), &plan)).await
     }
 
     async fn due_asks(&self, now: Timestamp, limit: usize) -> Result<Vec<Ask>, StoreError> {
@@ -33,7 +34,7 @@ impl NoticeStore for SqlStore {
         self.readers.read(move |db| asks::told(db, item)).await
     }
 
-    async fn accept_telling(&self, mail: NewMessage, asks: Vec<i64>) -> Result<Vec<Claim>, StoreError> {
+    async fn accept_telling(&self, mail: NewMessage, asks: Vec<AskId>) -> Result<Vec<Claim>, StoreError> {
         let rows = encode::MessageRows::of(&mail)?;
         let (id, at) = (mail.id, mail.received);
         let repeats = Arc::clone(&self.repeats);
@@ -46,7 +47,7 @@ impl NoticeStore for SqlStore {
         Ok(claims)
     }
 
-    async fn drop_asks(&self, asks: Vec<i64>) -> Result<(), StoreError> {
+    async fn drop_asks(&self, asks: Vec<AskId>) -> Result<(), StoreError> {
         self.write(move |tx| asks::drop_open(tx, &asks)).await
     }
 
@@ -68,11 +69,17 @@ impl NoticeStore for SqlStore {
         self.write(move |tx| hooks::claim(tx, node.name(), now, limit)).await
     }
 
-    async fn end_hook(&self, row: i64) -> Result<(), StoreError> {
-        self.write(move |tx| hooks::end(tx, row)).await
+    async fn keep_hook(&self, call: HookCallId) -> Result<bool, StoreError> {
+        let Some(node) = self.node.clone() else { return Ok(true) };
+        self.write(move |tx| hooks::keep(tx, call.for_engine(), node.name())).await
     }
 
-    async fn retry_hook(&self, row: i64, due: Timestamp) -> Result<(), StoreError> {
-        self.write(move |tx| hooks::retry(tx, row, due)).await
+    async fn end_hook(&self, call: HookCallId) -> Result<(), StoreError> {
+        self.write(move |tx| hooks::end(tx, call.for_engine())).await
+    }
+
+    async fn retry_hook(&self, call: HookCallId, due: Timestamp) -> Result<(), StoreError> {
+        let shared = self.node.is_some();
+        self.write(move |tx| hooks::retry(tx, call.for_engine(), due, shared)).await
     }
 }

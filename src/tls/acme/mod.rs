@@ -4,13 +4,19 @@
 //! first certificate is issued, a self-signed one takes its place, so that the relay can start even if
 //! the authority is unavailable. A certificate is renewed when a third of its lifetime is left. A failed
 //! order is logged and tried again at growing intervals; the old certificate stays in use.
+//!
+//! Relays that share a database order by turns ([`Shared`]): one orders, each answers the authority's challenge, for it
+//! may ask any of them, and all use the certificate that came of it.
 
 mod order;
 mod responder;
 
 use super::{Pair, PairFiles, Server, Trouble, selfsigned};
 use crate::clock::{Clock, Timestamp};
+use async_trait::async_trait;
+use responder::Responder;
 use rustls::crypto::aws_lc_rs;
+pub use selfsigned::Made;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
@@ -19,6 +25,8 @@ use std::time::Duration;
 
 /// Interval at which certificates are checked for renewal.
 const EVERY: Duration = Duration::from_hours(1);
+/// The same interval if relays share the certificate: soon after one obtained it, all use it.
+const LOOK: Duration = Duration::from_secs(20);
 /// Timeout for one order.
 const PATIENCE: Duration = Duration::from_mins(5);
 /// Pause after a failed order; doubled each time, because authorities limit failed orders.
@@ -65,6 +73,37 @@ impl Settings {
     }
 }
 
+/// What relays share that have the same certificate.
+#[async_trait]
+pub trait Shared: Send + Sync + 'static {
+    /// Takes or keeps the turn to order for a time. Returns false if another relay has it.
+    ///
+    /// # Errors
+    /// The store cannot be asked; the text is for the log.
+    async fn turn(&self, domain: &str, lasts: Duration) -> Result<bool, String>;
+
+    /// Lets every relay answer this challenge.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
+    async fn challenge(&self, token: &str, authorization: &str) -> Result<(), String>;
+
+    /// The answer to a challenge.
+    async fn answer(&self, token: &str) -> Option<String>;
+
+    /// The certificate that a relay obtained last.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
+    async fn certificate(&self, domain: &str) -> Result<Option<Made>, String>;
+
+    /// Stores it for all.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
+    async fn keep(&self, domain: &str, made: &Made) -> Result<(), String>;
+}
+
 /// Creates the folder, and a temporary self-signed certificate if there is none yet.
 ///
 /// # Errors
@@ -84,33 +123,115 @@ pub fn prepare(settings: &Settings, now: Timestamp) -> Result<(), Trouble> {
     selfsigned::write(&made, &files)
 }
 
+/// What an order works with.
+struct Work<'a> {
+    settings: &'a Settings,
+    server: &'a Server,
+    clock: &'a dyn Clock,
+    shared: Option<Arc<dyn Shared>>,
+    /// Answers challenges all the time: another relay may order at any time.
+    standing: Option<Responder>,
+}
+
 /// Obtains and renews the certificate until the task is stopped. Calls `told` after each order with
 /// whether it succeeded.
-pub async fn renew(settings: Settings, server: Server, clock: Arc<dyn Clock>, told: impl Fn(bool)) {
+pub async fn renew(
+    settings: Settings,
+    server: Server,
+    clock: Arc<dyn Clock>,
+    shared: Option<Arc<dyn Shared>>,
+    told: impl Fn(bool),
+) {
+    let mut work = Work { settings: &settings, server: &server, clock: &*clock, shared, standing: None };
     let mut pause = PAUSE;
     loop {
-        let files = settings.files();
-        let current = server.pairs().into_iter().find(|pair| pair.files == files);
-        let wait = if current.is_none_or(|pair| due(&pair, &settings, clock.now())) {
-            match once(&settings, &server, &*clock).await {
-                Ok(()) => {
-                    told(true);
-                    tracing::info!(domains = ?settings.domains, "ACME certificate issued");
-                    pause = PAUSE;
-                    EVERY
-                }
-                Err(why) => {
-                    told(false);
-                    tracing::error!(domains = ?settings.domains, why, "ACME order failed");
-                    let wait = pause;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                    wait
-                }
+        let wait = match work.round(pause).await {
+            Ok(Done::Ordered) => {
+                told(true);
+                tracing::info!(domains = ?settings.domains, "ACME certificate issued");
+                pause = PAUSE;
+                work.every()
             }
-        } else {
-            EVERY
+            Ok(Done::Nothing) => work.every(),
+            Err(why) => {
+                told(false);
+                tracing::error!(domains = ?settings.domains, why, "ACME order failed");
+                let wait = pause;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                wait
+            }
         };
         tokio::time::sleep(wait).await;
+    }
+}
+
+/// What a round did.
+enum Done {
+    Ordered,
+    Nothing,
+}
+
+impl Work<'_> {
+    fn every(&self) -> Duration {
+        if self.shared.is_some() { LOOK } else { EVERY }
+    }
+
+    /// Uses what another relay obtained, and orders a certificate if one is due. After a failed order the turn is kept
+    /// for `pause`.
+    async fn round(&mut self, pause: Duration) -> Result<Done, String> {
+        let domain = self.settings.domains.first().map_or("", String::as_str);
+        if let Some(shared) = &self.shared {
+            if self.standing.is_none() {
+                let bound = Responder::bind(self.settings.address, Some(Arc::clone(shared))).await;
+                self.standing = Some(bound?);
+            }
+            match shared.certificate(domain).await {
+                Ok(Some(made)) => self.take_over(&made)?,
+                Ok(None) => {}
+                // The database is away; the next round looks again.
+                Err(why) => {
+                    tracing::debug!(why, "the shared certificate cannot be read");
+                    return Ok(Done::Nothing);
+                }
+            }
+        }
+        if self.current().is_some_and(|pair| !due(&pair, self.settings, self.clock.now())) {
+            return Ok(Done::Nothing);
+        }
+        if let Some(shared) = &self.shared
+            && !shared.turn(domain, PATIENCE + pause).await?
+        {
+            return Ok(Done::Nothing);
+        }
+        let made = once(self.settings, self.server, self.clock, self.standing.as_ref()).await?;
+        if let Some(shared) = &self.shared {
+            shared.keep(domain, &made).await?;
+        }
+        Ok(Done::Ordered)
+    }
+
+    fn current(&self) -> Option<Pair> {
+        let files = self.settings.files();
+        self.server.pairs().into_iter().find(|pair| pair.files == files)
+    }
+
+    /// Puts a certificate into use that another relay obtained, unless ours is as good.
+    fn take_over(&self, made: &Made) -> Result<(), String> {
+        let files = self.settings.files();
+        let provider = aws_lc_rs::default_provider();
+        let pair = Pair::of(&files, made.chain.as_bytes(), made.key.as_bytes(), &provider)
+            .map_err(|trouble| format!("the shared certificate cannot be used: {trouble}"))?;
+        let now = self.clock.now();
+        let newer = self
+            .current()
+            .is_none_or(|ours| due(&ours, self.settings, now) || ours.facts.until < pair.facts.until);
+        if !newer || due(&pair, self.settings, now) || super::stale(&pair, now).is_some() {
+            return Ok(());
+        }
+        selfsigned::write(made, &files).map_err(|trouble| trouble.to_string())?;
+        self.server.replace(self.server.source(), now).map_err(|trouble| trouble.to_string())?;
+        tracing::info!(domains = ?self.settings.domains, "the certificate that another relay obtained is in use");
+        Ok(())
     }
 }
 
@@ -124,8 +245,13 @@ fn due(pair: &Pair, settings: &Settings, now: Timestamp) -> bool {
 }
 
 /// Runs one order, stores the certificate and puts it into use.
-async fn once(settings: &Settings, server: &Server, clock: &dyn Clock) -> Result<(), String> {
-    let made = match tokio::time::timeout(PATIENCE, order::order(settings)).await {
+async fn once(
+    settings: &Settings,
+    server: &Server,
+    clock: &dyn Clock,
+    standing: Option<&Responder>,
+) -> Result<Made, String> {
+    let made = match tokio::time::timeout(PATIENCE, order::order(settings, standing)).await {
         Ok(made) => made?,
         Err(_) => return Err("the authority took too long".to_owned()),
     };
@@ -137,7 +263,8 @@ async fn once(settings: &Settings, server: &Server, clock: &dyn Clock) -> Result
         return Err(format!("the issued certificate cannot be used: {why}"));
     }
     selfsigned::write(&made, &files).map_err(|trouble| trouble.to_string())?;
-    server.replace(server.source(), clock.now()).map_err(|trouble| trouble.to_string())
+    server.replace(server.source(), clock.now()).map_err(|trouble| trouble.to_string())?;
+    Ok(made)
 }
 
 #[cfg(test)]
@@ -199,7 +326,7 @@ mod tests {
         prepare(&settings, clock.now()).unwrap();
         let source = Source { pairs: vec![settings.files()], clients: ClientCas::NotAsked };
         let server = Server::load(source).unwrap();
-        let why = once(&settings, &server, &clock).await.unwrap_err();
+        let why = once(&settings, &server, &clock, None).await.err().unwrap();
         assert!(!why.is_empty());
         assert!(server.pairs()[0].facts.self_signed);
     }

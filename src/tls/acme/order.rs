@@ -28,14 +28,19 @@ struct StoredAccount {
 }
 
 /// Orders a certificate and waits for it. The error is a text for the log.
-pub(super) async fn order(settings: &Settings) -> Result<Made, String> {
+pub(super) async fn order(settings: &Settings, standing: Option<&Responder>) -> Result<Made, String> {
     let account = account(settings).await?;
     let names: Vec<Identifier> = settings.domains.iter().cloned().map(Identifier::Dns).collect();
     let said = |error: Error| said(&error);
     let mut order = account.new_order(&NewOrder::new(&names)).await.map_err(said)?;
     // Answers challenges until it is dropped.
-    let responder = Responder::bind(settings.address).await?;
-    take_up(&mut order, &responder).await?;
+    let own = match standing {
+        None => Some(Responder::bind(settings.address, None).await?),
+        Some(_) => None,
+    };
+    if let Some(responder) = standing.or(own.as_ref()) {
+        take_up(&mut order, responder).await?;
+    }
     match order.poll_ready(&patience()).await.map_err(said)? {
         OrderStatus::Ready | OrderStatus::Valid => {}
         _ => return Err(refusal(&mut order).await),
@@ -64,7 +69,7 @@ async fn take_up(order: &mut Order, responder: &Responder) -> Result<(), String>
         let Some(mut challenge) = authorization.challenge(ChallengeType::Http01) else {
             return Err("the authority offers no http-01 challenge".to_owned());
         };
-        responder.answer(&challenge.token, challenge.key_authorization().as_str());
+        responder.answer(&challenge.token, challenge.key_authorization().as_str()).await?;
         let name = challenge.identifier().to_string();
         let doubts = |error| format!("the authority does not authorise {name}: {}", said(&error));
         challenge.set_ready().await.map_err(doubts)?;

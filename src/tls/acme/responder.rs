@@ -1,6 +1,7 @@
 //! Answers http-01 challenges (RFC 8555 §8.3) and nothing else. It listens only while an order is in
-//! progress.
+//! progress, or all the time if another relay that shares the certificate may order.
 
+use super::Shared;
 use crate::connections::{self, Bounds};
 use axum::Router;
 use axum::extract::{Path, State};
@@ -14,7 +15,12 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-type Answers = Arc<RwLock<HashMap<String, String>>>;
+/// What it answers with: what this relay ordered, and what others that share the certificate did.
+#[derive(Clone, Default)]
+struct Answers {
+    own: Arc<RwLock<HashMap<String, String>>>,
+    shared: Option<Arc<dyn Shared>>,
+}
 
 /// A listening responder. Dropping it stops listening.
 pub(super) struct Responder {
@@ -24,14 +30,14 @@ pub(super) struct Responder {
 
 impl Responder {
     /// Starts to listen. The error is a text that names the address.
-    pub(super) async fn bind(address: SocketAddr) -> Result<Self, String> {
+    pub(super) async fn bind(address: SocketAddr, shared: Option<Arc<dyn Shared>>) -> Result<Self, String> {
         let socket = TcpListener::bind(address).await.map_err(|error| {
             format!("ACME challenges cannot be answered: cannot listen on {address}: {error}")
         })?;
-        let answers = Answers::default();
+        let answers = Answers { shared, ..Answers::default() };
         let router = Router::new()
             .route("/.well-known/acme-challenge/{token}", get(answer))
-            .with_state(Arc::clone(&answers));
+            .with_state(answers.clone());
         let task = tokio::spawn(async move {
             if let Err(error) =
                 connections::serve(socket, router, bounds(), connections::Tally::default()).await
@@ -43,9 +49,18 @@ impl Responder {
     }
 
     /// Answers requests for this token with `authorization` from now on.
-    pub(super) fn answer(&self, token: &str, authorization: &str) {
-        let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
-        answers.insert(token.to_owned(), authorization.to_owned());
+    ///
+    /// # Errors
+    /// The other relays cannot be told; the text is for the log.
+    pub(super) async fn answer(&self, token: &str, authorization: &str) -> Result<(), String> {
+        {
+            let mut answers = self.answers.own.write().unwrap_or_else(PoisonError::into_inner);
+            answers.insert(token.to_owned(), authorization.to_owned());
+        }
+        match &self.answers.shared {
+            Some(shared) => shared.challenge(token, authorization).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -68,7 +83,11 @@ fn bounds() -> Bounds {
 }
 
 async fn answer(State(answers): State<Answers>, Path(token): Path<String>) -> Response {
-    let found = answers.read().unwrap_or_else(PoisonError::into_inner).get(&token).cloned();
+    let own = answers.own.read().unwrap_or_else(PoisonError::into_inner).get(&token).cloned();
+    let found = match (own, &answers.shared) {
+        (None, Some(shared)) => shared.answer(&token).await,
+        (own, _) => own,
+    };
     match found {
         Some(text) => ([(header::CONTENT_TYPE, "application/octet-stream")], text).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
@@ -99,8 +118,8 @@ mod tests {
     #[tokio::test]
     async fn silent_clients_do_not_keep_the_authority_out() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let responder = Responder::bind(free).await.unwrap();
-        responder.answer("token", "token.print");
+        let responder = Responder::bind(free, None).await.unwrap();
+        responder.answer("token", "token.print").await.unwrap();
         let mut silent = Vec::new();
         for _ in 0..200 {
             silent.push(TcpStream::connect(free).await.unwrap());

@@ -104,3 +104,76 @@ async fn a_refusal_says_why_and_no_secret() {
     let error = tokens("http://127.0.0.1:1/".to_owned(), Grant::ClientCredentials).token().await.unwrap_err();
     assert!(!error.contains("s&cret"), "{error}");
 }
+
+/// Keeps a refresh token for several relays.
+#[derive(Default)]
+struct Together(StdMutex<(Option<String>, bool)>);
+
+#[async_trait]
+impl TokenStore for Together {
+    async fn load(&self, _: &str) -> Result<Option<String>, String> {
+        Ok(self.0.lock().unwrap().0.clone())
+    }
+
+    async fn replace(&self, _: &str, was: Option<String>, new: String) -> Result<bool, String> {
+        let mut state = self.0.lock().unwrap();
+        let ours = state.0 == was;
+        if ours {
+            state.0 = Some(new);
+        }
+        Ok(ours)
+    }
+
+    async fn turn(&self, _: &str, lasts: Duration) -> Result<bool, String> {
+        let mut state = self.0.lock().unwrap();
+        let free = !state.1 || lasts.is_zero();
+        if free {
+            state.1 = !lasts.is_zero();
+        }
+        Ok(free)
+    }
+}
+
+/// The service replaces the refresh token each time. Neither relay uses one that was replaced, whoever is first.
+#[tokio::test]
+async fn two_relays_use_each_refresh_token_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("refresh");
+    std::fs::write(&file, "token0\n").unwrap();
+    let fresh = |number: usize| {
+        let text = format!(
+            r#"{{"access_token":"access{number}","expires_in":600,"refresh_token":"token{}"}}"#,
+            number + 1
+        );
+        (200, text)
+    };
+    let (url, asked) = service((0..6).map(fresh).collect()).await;
+    let shared = Arc::new(Together::default());
+    let relay = || {
+        let grant = Grant::RefreshToken { token: "token0".into(), file: file.clone() };
+        tokens(url.clone(), grant).shared(Some(shared.clone()))
+    };
+    let (one, two) = (relay(), relay());
+    let (first, second) = tokio::join!(one.token(), two.token());
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_ne!(first.expose_secret(), second.expose_secret());
+    for _ in 0..2 {
+        for relay in [&one, &two] {
+            let current = relay.token().await.unwrap();
+            relay.forget(&current).await;
+            relay.token().await.unwrap();
+        }
+    }
+    {
+        let asked = asked.lock().unwrap();
+        assert_eq!(asked.len(), 6);
+        for (number, request) in asked.iter().enumerate() {
+            assert!(
+                request.contains(&format!("refresh_token=token{number}&"))
+                    || request.ends_with(&format!("refresh_token=token{number}")),
+                "{number}: {request}"
+            );
+        }
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "token0\n", "the file is the administrator's");
+}

@@ -4,7 +4,7 @@ use crate::smtp::Reply;
 
 /// The extensions we use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools)] // keywords, each offered or not
+#[expect(clippy::struct_excessive_bools, reason = "keywords, each offered or not")]
 pub(super) struct Capabilities {
     /// PIPELINING (RFC 2920).
     pub(super) pipelining: bool,

@@ -12,7 +12,7 @@ use crate::desk::circles::{CircleWish, LASTS};
 use crate::message::Address;
 use crate::people::scope::Scope;
 use crate::store::StoreError;
-use crate::store::circles::Circle;
+use crate::store::circles::{Circle, CircleId};
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
@@ -35,7 +35,8 @@ pub(super) struct CircleList {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CircleItem {
     /// Number of the circle.
-    id: i64,
+    #[schema(value_type = i64)]
+    id: CircleId,
     /// Display name.
     name: String,
     /// Members.
@@ -152,7 +153,7 @@ pub(super) async fn end(
     Path(id): Path<String>,
 ) -> Result<Response, Response> {
     caller.allow(Scope::CirclesChange)?;
-    let id: i64 = id.parse().map_err(|_| no_circle())?;
+    let id: CircleId = id.parse().map_err(|_| no_circle())?;
     let gone = |error: DeskError| match error {
         DeskError::Store(StoreError::NotFound(_)) => no_circle(),
         error => refused(&error),

@@ -1,6 +1,6 @@
 //! Signing in with a mailed code: requesting one, and entering it.
 
-use super::{Asked, Visitor, login, signed_in, why};
+use super::{PageQuery, Visitor, login, signed_in, why};
 use crate::message::Address;
 use crate::people::Denied;
 use crate::policy::verdict::Language;
@@ -85,7 +85,7 @@ pub(super) async fn code_page(
     State(site): State<Arc<Site>>,
     Open(c): Open,
     visitor: Visitor,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<PageQuery>,
 ) -> Response {
     if visitor.signed.is_some() {
         return Redirect::to(way_back(&asked.back)).into_response();

@@ -1,6 +1,6 @@
 //! Signing in with an identity provider: the redirect there, and the return.
 
-use super::{Asked, login, set, signed_in};
+use super::{PageQuery, login, set, signed_in};
 use crate::people::Denied;
 use crate::people::oidc::{Failed, Flow, Return};
 use crate::token::Token;
@@ -19,7 +19,7 @@ pub(super) async fn away(
     State(site): State<Arc<Site>>,
     Open(c): Open,
     method: Method,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<PageQuery>,
 ) -> Response {
     let (Some(provider), Ok(secret)) = (site.people.provider(), Token::new()) else { return answer::gone(c) };
     if method == Method::HEAD {

@@ -125,7 +125,7 @@ async fn question(
     Extension(signed): Extension<Signed>,
 ) -> Response {
     let handle = Digest::of(&[b"passkey-owner", signed.who.name.as_bytes()]);
-    match site.people.passkey_question(signed.session, client.0) {
+    match site.people.passkey_question(signed.session, client.0).await {
         Ok((challenge, party)) => json(&serde_json::json!({
             "challenge": challenge.text(),
             "rp": { "id": party.id, "name": "Sekisho" },
@@ -200,7 +200,7 @@ async fn login_question(
     browser: Option<Extension<Browser>>,
 ) -> Response {
     let Some(Extension(Browser(browser))) = browser else { return StatusCode::FORBIDDEN.into_response() };
-    match site.people.passkey_question(browser.digest(), client.0) {
+    match site.people.passkey_question(browser.digest(), client.0).await {
         Ok((challenge, party)) => {
             json(&serde_json::json!({ "challenge": challenge.text(), "rpId": party.id }))
         }

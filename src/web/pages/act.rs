@@ -4,8 +4,9 @@ use super::super::Site;
 use super::super::words::{Words, calm};
 use super::answer;
 use super::circles::{SPANS, USUAL, remembered};
+use super::form::{Fields, value, values};
 use super::people::LONGEST;
-use super::risks::{Told, to_tick};
+use super::risks::{RiskText, to_tick};
 use super::visit::{Chrome, Visit, show};
 use crate::desk::canned::{self, CANNED};
 use crate::desk::circles::makes;
@@ -27,21 +28,8 @@ use std::sync::Arc;
 
 /// Longest reason, in characters.
 const LONGEST_REASON: usize = 1_000;
-/// Most fields of a form, enough for a checkbox for every recipient.
-const MOST_FIELDS: usize = 5_100;
-
-/// A form's fields in order; names can repeat.
-pub(in crate::web) type Fields = Vec<(String, String)>;
-
-/// The first value of a field.
-pub(super) fn value<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
-    fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
-}
-
-/// All values of a field.
-pub(super) fn values<'a>(fields: &'a Fields, name: &str) -> impl Iterator<Item = &'a str> {
-    fields.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
-}
+/// Most fields of a form, enough for a checkbox for every recipient and for a risk at each of them.
+const MOST_FIELDS: usize = 10_100;
 
 /// Redirects to the page of a message, with the filters of the list.
 fn onward(c: &Chrome, id: Id) -> Response {
@@ -177,7 +165,7 @@ struct Act {
     sentence: String,
     sum: String,
     /// The risks that remain in this way of sending; each has to be ticked.
-    ticks: Vec<Told>,
+    ticks: Vec<RiskText>,
     /// Whether outsiders would see each other.
     shows: bool,
     /// Recipients that can be removed.

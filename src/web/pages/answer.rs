@@ -172,7 +172,8 @@ pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response 
             } else {
                 p("desk-unacknowledged-text")
             };
-            let (title, text) = (p("desk-audit-title").to_string(), format!("{nothing} {text}"));
+            let (title, text) =
+                (p("desk-audit-title").to_string(), format!("{} {text}", p("desk-nothing-done-text")));
             let back_text = p("desk-back").to_string();
             show(StatusCode::CONFLICT, &Answer { title, text, items, back, back_text, c: c.clone() })
         }
@@ -193,7 +194,7 @@ pub(in crate::web) fn refused(c: Chrome, id: Id, error: &DeskError) -> Response 
         DeskError::Unticked(risks) => {
             let items = super::risks::told(&c.t, risks).into_iter().map(|risk| risk.said).collect();
             let (title, text) = (p("desk-unticked-title").to_string(), p("desk-unticked-text").to_string());
-            let text = format!("{nothing} {text}");
+            let text = format!("{} {text}", p("desk-nothing-done-text"));
             let back_text = p("desk-back").to_string();
             let answer = Answer { title, text, items, back, back_text, c: c.clone() };
             show(StatusCode::UNPROCESSABLE_ENTITY, &answer)

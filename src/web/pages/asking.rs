@@ -3,8 +3,8 @@
 
 use super::super::Site;
 use super::super::words::calm_lines;
-use super::act::{Fields, value};
 use super::answer;
+use super::form::{Fields, value};
 use super::parts::subject;
 use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;

@@ -3,8 +3,9 @@
 //! the reason.
 
 use super::super::Site;
-use super::act::{Fields, give_back_or_take, reason, value, values};
+use super::act::{give_back_or_take, reason};
 use super::answer;
+use super::form::{Fields, value, values};
 use super::list::{Line, as_line, line};
 use super::risks::told;
 use super::visit::{Chrome, Visit, show};

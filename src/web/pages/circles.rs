@@ -2,8 +2,8 @@
 
 use super::super::Site;
 use super::super::words::{Words, calm};
-use super::act::{Fields, value};
 use super::answer;
+use super::form::{Fields, value};
 use super::people::LONGEST;
 use super::visit::{Chrome, Visit, show};
 use crate::clock::Timestamp;
@@ -11,7 +11,7 @@ use crate::desk::DeskError;
 use crate::desk::circles::{CircleWish, LASTS, makes};
 use crate::message::Address;
 use crate::store::StoreError;
-use crate::store::circles::Circle;
+use crate::store::circles::{Circle, CircleId};
 use askama::Template;
 use axum::Form;
 use axum::extract::rejection::QueryRejection;
@@ -32,14 +32,14 @@ const DAY: u64 = 24 * 3_600;
 
 /// The query of the page.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct PageQuery {
     /// Page number, from 1.
     #[serde(default)]
     page: usize,
     /// The circle that was created just now.
-    made: Option<i64>,
+    made: Option<CircleId>,
     /// The circle that was ended just now.
-    ended: Option<i64>,
+    ended: Option<CircleId>,
 }
 
 #[derive(Template)]
@@ -59,7 +59,7 @@ struct Page {
 
 /// One circle.
 struct Line {
-    id: i64,
+    id: CircleId,
     name: String,
     state: String,
     class: &'static str,
@@ -117,7 +117,7 @@ pub(super) fn remembered(fields: &Fields) -> Option<(String, u64)> {
 pub(super) async fn page(
     State(site): State<Arc<Site>>,
     visit: Visit,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<PageQuery>, QueryRejection>,
 ) -> Response {
     let visit = visit.at("circles");
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
@@ -130,8 +130,8 @@ pub(super) async fn page(
 }
 
 /// The result of the last action.
-fn news(t: &Words, asked: &Asked, all: &[Circle]) -> String {
-    let named = |id: Option<i64>, in_force: bool, key: &'static str| {
+fn news(t: &Words, asked: &PageQuery, all: &[Circle]) -> String {
+    let named = |id: Option<CircleId>, in_force: bool, key: &'static str| {
         let found = all.iter().find(|one| Some(one.id) == id && one.in_force(t.now) == in_force)?;
         Some(t.p(key).s("name", calm(&found.name, LONGEST)).to_string())
     };
@@ -210,7 +210,7 @@ pub(super) async fn make(
 /// `POST /circles/{circle}/end`: ends a circle early.
 pub(super) async fn end(State(site): State<Arc<Site>>, visit: Visit, Path(circle): Path<String>) -> Response {
     let Visit { who, c } = visit.at("circles");
-    let Ok(id) = circle.parse::<i64>() else { return answer::gone(c) };
+    let Ok(id) = circle.parse::<CircleId>() else { return answer::gone(c) };
     match site.desk.end_circle(&who, id).await {
         Ok(()) => Redirect::to(&format!("/circles?ended={id}")).into_response(),
         Err(error) => refused(c, &error),

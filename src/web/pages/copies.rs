@@ -54,7 +54,7 @@ pub(in crate::web) struct Pair {
 }
 
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct PageQuery {
     #[serde(default, rename = "as")]
     how: How,
     #[serde(default)]
@@ -89,7 +89,7 @@ pub(super) async fn page(
     State(site): State<Arc<Site>>,
     visit: Visit,
     Path(id): Path<String>,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<PageQuery>, QueryRejection>,
 ) -> Response {
     let Visit { who, c } = visit.at("list");
     let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };

@@ -7,7 +7,7 @@ use super::answer;
 use super::mailtext::{self, ContentsView};
 use super::parts::{MOST_READ, subject};
 use super::people::{LONGEST, People, people};
-use super::risks::{Told, told};
+use super::risks::{RiskText, every, more, told};
 use super::visit::{Chrome, show};
 use crate::desk::DeskError;
 use crate::desk::canned::CANNED;
@@ -32,9 +32,10 @@ struct Decide {
     sender: String,
     /// The reason of a sender who asks to send it as it is.
     request: Option<String>,
-    risks: Vec<Told>,
+    risks: Vec<RiskText>,
+    more_risks: usize,
     /// The risks that remain when it is sent; each has to be ticked.
-    ticks: Vec<Told>,
+    ticks: Vec<RiskText>,
     count: usize,
     people: People,
     contents: Option<ContentsView>,
@@ -89,7 +90,8 @@ async fn make(
         sender: calm(&row.sender, LONGEST),
         request: super::asking::request(&dossier.journal, &row).map(|request| request.words),
         risks: told(&c.t, &row.risks),
-        ticks: told(&c.t, &offer.left),
+        more_risks: more(row.risks.len()),
+        ticks: every(&c.t, &offer.left),
         count: dossier.message.envelope.recipients.len(),
         people: people(&c.t, &dossier, &known),
         contents,

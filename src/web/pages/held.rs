@@ -13,7 +13,7 @@ use super::list::{as_line, counted};
 use super::mailtext::{self, ContentsView};
 use super::parts::{self, LINE, MOST_READ, found, subject};
 use super::people::{LONGEST, People, people};
-use super::risks::{Told, language, told};
+use super::risks::{RiskText, language, more, told};
 use super::sentence::{Headline, decided, headline, reason_given};
 use super::timeline::{Moment, happened};
 use super::visit::{Chrome, Visit, show};
@@ -41,13 +41,13 @@ use axum::response::Response;
 use now::{SENDING, WAITING, told_progress};
 use serde::Deserialize;
 use std::sync::Arc;
-use ways::{Ways, ways};
+use ways::{ReleaseOptions, ways};
 
 /// Most entries of the timeline, and hits, on a page.
 const MOST_ENTRIES: usize = 200;
 /// The query of the page.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct PageQuery {
     /// Set if somebody else decided first.
     #[serde(default)]
     late: Option<u8>,
@@ -59,7 +59,7 @@ pub(super) struct Asked {
 /// The page.
 #[derive(Template)]
 #[template(path = "held.html")]
-#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Held {
     c: Chrome,
     id: Id,
@@ -82,14 +82,15 @@ struct Held {
     leaves: Option<Timestamp>,
     /// Whether the visitor may undo the decision.
     undo: bool,
-    risks: Vec<Told>,
+    risks: Vec<RiskText>,
+    more_risks: usize,
     subject: String,
     sender: String,
     from: String,
     count: usize,
     people: People,
     company: Company,
-    ways: Ways,
+    ways: ReleaseOptions,
     hits: Vec<String>,
     /// The sender's request.
     request: Option<Request>,
@@ -144,7 +145,7 @@ pub(super) async fn page(
     State(site): State<Arc<Site>>,
     visit: Visit,
     Path(id): Path<String>,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<PageQuery>, QueryRejection>,
 ) -> Response {
     let Visit { who, c } = visit.at("list");
     let Ok(id) = id.parse::<Id>() else { return answer::gone(c) };
@@ -155,7 +156,7 @@ pub(super) async fn page(
     }
 }
 
-async fn make(site: &Site, visit: Visit, id: Id, asked: &Asked) -> Result<Held, DeskError> {
+async fn make(site: &Site, visit: Visit, id: Id, asked: &PageQuery) -> Result<Held, DeskError> {
     let Visit { who, c } = visit;
     let dossier = site.desk.dossier(&who, id).await?;
     let row = dossier.message.held.clone().ok_or(DeskError::NeverHeld(id))?;
@@ -202,6 +203,7 @@ async fn make(site: &Site, visit: Visit, id: Id, asked: &Asked) -> Result<Held, 
         leaves,
         undo: row.undo_until.is_some_and(|until| until > now) && undoes(&who, &dossier.parties, &row),
         risks: told(t, &row.risks),
+        more_risks: more(row.risks.len()),
         subject: subject(t, &row.subject),
         sender: calm(&row.sender, LONGEST),
         from: calm(&from.unwrap_or_default(), LONGEST),

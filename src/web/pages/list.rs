@@ -3,6 +3,7 @@
 use super::super::Site;
 use super::super::words::{Words, calm};
 use super::answer;
+use super::filters::{LONGEST_SEARCH, ListFilters};
 use super::live::Live;
 use super::people::LONGEST;
 use super::risks::{language, told};
@@ -17,134 +18,18 @@ use crate::store::{HeldLine, HeldPage, HeldQuery, HeldRow, HeldState, Order};
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
-
-/// Messages on one page.
-const ON_A_PAGE: usize = 50;
-/// Longest text searched for, in characters.
-const LONGEST_SEARCH: usize = 200;
-
-/// The query of the page.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[expect(clippy::struct_field_names, reason = "named as in the query")]
-pub struct Asked {
-    /// `held` (the default), `released`, `returned`, `expired`, `all`.
-    #[serde(default)]
-    state: String,
-    /// `mine`: only the visitor's own mail.
-    #[serde(default)]
-    whose: String,
-    /// Name of a rule.
-    #[serde(default)]
-    rule: String,
-    /// `yes`: only mail that its sender asks to send as it is.
-    #[serde(default)]
-    asked: String,
-    /// Text to search for.
-    #[serde(default)]
-    q: String,
-    /// The message after which the page begins.
-    #[serde(default)]
-    after: String,
-}
-
-impl Asked {
-    /// The filters in the query of a URL; none if it is malformed.
-    pub(super) fn of(uri: &Uri) -> Self {
-        Query::try_from_uri(uri).map(|Query(asked)| asked).unwrap_or_default()
-    }
-
-    fn state(&self) -> Option<HeldState> {
-        match self.state.as_str() {
-            "all" => None,
-            "released" => Some(HeldState::Released),
-            "returned" => Some(HeldState::Returned),
-            "expired" => Some(HeldState::Expired),
-            _ => Some(HeldState::Held),
-        }
-    }
-
-    fn is(&self, state: &str) -> bool {
-        self.state == state
-    }
-
-    fn by(&self, rule: &str) -> bool {
-        self.rule == rule
-    }
-
-    fn filtered(&self) -> bool {
-        let usual = matches!(self.state.as_str(), "" | "held");
-        !(usual
-            && self.q.is_empty()
-            && self.rule.is_empty()
-            && self.whose.is_empty()
-            && self.asked.is_empty())
-    }
-
-    /// Whether any filter besides the text is set.
-    fn narrowed(&self) -> bool {
-        Self { q: String::new(), ..self.clone() }.filtered()
-    }
-
-    /// The filters as a query string, to keep them from page to page: empty, or with its question mark.
-    pub(super) fn carried(&self) -> String {
-        let mut query = String::new();
-        for (name, value) in self.parts() {
-            let mark = if query.is_empty() { '?' } else { '&' };
-            // writing to a string cannot fail
-            let _ = write!(query, "{mark}{name}={}", answer::encoded(value));
-        }
-        query
-    }
-
-    /// The filters that are set, as names and values.
-    fn parts(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let all = [
-            ("state", &self.state),
-            ("whose", &self.whose),
-            ("rule", &self.rule),
-            ("asked", &self.asked),
-            ("q", &self.q),
-        ];
-        all.into_iter().map(|(name, value)| (name, value.as_str())).filter(|(_, value)| !value.is_empty())
-    }
-
-    /// The filters with an additional parameter.
-    fn with(&self, name: &str, value: &str) -> String {
-        let query = self.carried();
-        format!("{query}{}{name}={}", if query.is_empty() { '?' } else { '&' }, answer::encoded(value))
-    }
-
-    /// The query to the store for these filters and this visitor.
-    pub(super) fn query(&self, who: &Principal) -> HeldQuery {
-        let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let state = self.state();
-        // held messages are sorted by deadline
-        let order = if state == Some(HeldState::Held) { Order::Deadline } else { Order::Newest };
-        HeldQuery {
-            state,
-            order,
-            rule: filled(&self.rule),
-            as_is: self.asked == "yes",
-            text: filled(self.q.trim()).map(|text| text.chars().take(LONGEST_SEARCH).collect()),
-            after: self.after.parse().ok(),
-            limit: ON_A_PAGE,
-            ..HeldQuery::new(who.scope(self.whose == "mine"))
-        }
-    }
-}
 
 /// The page.
 #[derive(Template)]
 #[template(path = "list.html")]
 struct List {
     c: Chrome,
-    asked: Asked,
+    asked: ListFilters,
     lines: Vec<Line>,
     /// The total number, formatted.
     count: String,
@@ -205,7 +90,7 @@ pub(super) struct Line {
 pub(super) async fn page(
     State(site): State<Arc<Site>>,
     visit: Visit,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<ListFilters>, QueryRejection>,
 ) -> Response {
     let Visit { who, c } = visit.at("list");
     let mut asked = asked.map(|Query(asked)| asked).unwrap_or_default();
@@ -223,7 +108,7 @@ pub(super) async fn page(
             let bulk = lines.iter().any(|line| line.state == HeldState::Held && line.theirs);
             let rules = rules(&site, &c.t);
             let count = counted(&c.t, count);
-            let all = Asked { state: "all".to_owned(), after: String::new(), ..asked.clone() };
+            let all = ListFilters { state: "all".to_owned(), after: String::new(), ..asked.clone() };
             let elsewhere_path = format!("/{}", all.carried());
             let latest = latest.map(|id| id.to_string()).unwrap_or_default();
             let live = format!("/now{}", asked.with("since", &latest));
@@ -260,7 +145,7 @@ struct Found {
     latest: Option<Id>,
 }
 
-async fn gathered(site: &Site, who: &Principal, asked: &Asked) -> Result<Found, DeskError> {
+async fn gathered(site: &Site, who: &Principal, asked: &ListFilters) -> Result<Found, DeskError> {
     let query = asked.query(who);
     let page = site.store.held_page(&query).await?;
     let whole = HeldQuery { after: None, ..query };
@@ -299,7 +184,7 @@ pub(super) struct Since {
 pub(super) async fn now(
     State(site): State<Arc<Site>>,
     visit: Visit,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<ListFilters>, QueryRejection>,
     since: Result<Query<Since>, QueryRejection>,
 ) -> Response {
     let Visit { who, c } = visit;

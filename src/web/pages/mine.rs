@@ -18,7 +18,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct PageQuery {
     /// The last action: `taken`, `sent`, `undone`.
     #[serde(default)]
     done: String,
@@ -66,7 +66,7 @@ impl Line {
 pub(super) async fn page(
     State(site): State<Arc<Site>>,
     visit: Visit,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<PageQuery>, QueryRejection>,
 ) -> Response {
     let Visit { who, c } = visit.at("mine");
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();

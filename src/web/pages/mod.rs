@@ -26,6 +26,8 @@ mod content;
 pub(super) mod copies;
 mod csv;
 pub(super) mod decide;
+mod filters;
+mod form;
 mod held;
 mod list;
 mod live;

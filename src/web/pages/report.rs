@@ -34,7 +34,7 @@ const MOST: usize = 50;
 const FIRST: usize = 5;
 
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct PageQuery {
     #[serde(default)]
     days: u64,
     /// The table: `days`, `rules`, `senders`.
@@ -116,7 +116,7 @@ struct Held {
 pub(super) async fn page(
     State(site): State<Arc<Site>>,
     visit: Visit,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<PageQuery>, QueryRejection>,
 ) -> Response {
     let Visit { who, c } = visit.at("report");
     if !c.decides() {
@@ -137,7 +137,7 @@ pub(super) async fn page(
 pub(super) async fn table(
     State(site): State<Arc<Site>>,
     visit: Visit,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<PageQuery>, QueryRejection>,
 ) -> Response {
     let Visit { who, c } = visit.at("report");
     if !c.decides() {

@@ -23,7 +23,7 @@ pub(super) struct Moment {
 }
 
 /// The approvers who were told, by notice.
-type Asked = HashMap<Id, Vec<String>>;
+type NoticedApprovers = HashMap<Id, Vec<String>>;
 
 /// The history, with the approvers' names.
 pub(super) async fn happened(site: &Site, t: &Words, entries: &[Entry], most: usize) -> Vec<Moment> {
@@ -31,8 +31,8 @@ pub(super) async fn happened(site: &Site, t: &Words, entries: &[Entry], most: us
 }
 
 /// Reads who was asked from the stored notices.
-async fn asked(site: &Site, entries: &[Entry]) -> Asked {
-    let mut found = Asked::new();
+async fn asked(site: &Site, entries: &[Entry]) -> NoticedApprovers {
+    let mut found = NoticedApprovers::new();
     for entry in entries {
         let Event::Noticed { kind, notice } = &entry.event else { continue };
         if phrase_of(kind).is_none() || found.len() == MOST_ASKED {
@@ -58,7 +58,7 @@ fn phrase_of(kind: &str) -> Option<&'static str> {
 }
 
 /// Up to `most` entries, oldest first.
-fn timeline(t: &Words, entries: &[Entry], mut asked: Asked, most: usize) -> Vec<Moment> {
+fn timeline(t: &Words, entries: &[Entry], mut asked: NoticedApprovers, most: usize) -> Vec<Moment> {
     let mut all: Vec<(Timestamp, Event)> = Vec::new();
     for entry in entries {
         let joined = all.last_mut().is_some_and(|(at, event)| {
@@ -77,7 +77,7 @@ fn timeline(t: &Words, entries: &[Entry], mut asked: Asked, most: usize) -> Vec<
 
 /// Combines an event with a similar one; returns whether it did. Different replies of servers to delivered
 /// copies are left out.
-fn join(known: &mut Event, next: &Event, asked: &mut Asked) -> bool {
+fn join(known: &mut Event, next: &Event, asked: &mut NoticedApprovers) -> bool {
     match (known, next) {
         (
             Event::Attempt { recipients, state, reply, .. },
@@ -105,7 +105,7 @@ fn host(client: &str) -> &str {
 }
 
 /// One event in words.
-fn told(t: &Words, event: &Event, asked: &Asked) -> String {
+fn told(t: &Words, event: &Event, asked: &NoticedApprovers) -> String {
     let line = |text: &str| one_line(text, LINE);
     let phrase = match event {
         Event::Accepted { recipients, action, client, would, .. } => {
@@ -195,7 +195,10 @@ mod tests {
     fn what_is_alike_and_happened_together_is_told_once() {
         let t = Words { tongue: Tongue::En, now: Timestamp(0), zone: TimeZone::UTC };
         let texts = |entries: &[Entry], most| -> Vec<String> {
-            timeline(&t, entries, Asked::new(), most).into_iter().map(|moment| moment.text).collect()
+            timeline(&t, entries, NoticedApprovers::new(), most)
+                .into_iter()
+                .map(|moment| moment.text)
+                .collect()
         };
         let delivered = |second, recipient, reply| attempt(second, recipient, "delivered", reply);
         let same = [delivered(0, "a@x.example", "250 ok"), delivered(5, "b@x.example", "250 ok")];

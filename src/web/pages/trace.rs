@@ -2,8 +2,8 @@
 
 use super::super::Site;
 use super::super::words::calm;
-use super::act::{Fields, value};
 use super::answer;
+use super::form::{Fields, value};
 use super::parts::LINE;
 use super::people::LONGEST;
 use super::timeline::{Moment, happened};

@@ -5,7 +5,7 @@ use super::super::routes::page_of;
 use super::super::visitor::FormToken;
 use super::super::words::{Tongue, Words, calm};
 use super::answer;
-use super::list::Asked;
+use super::filters::ListFilters;
 use crate::desk::principal::Principal;
 use crate::policy::verdict::Language;
 use askama::Template;
@@ -36,7 +36,7 @@ pub struct Chrome {
     /// The URL to reload: path and query of the request, or of the page of the form if the request is one.
     pub path: String,
     /// The filters of the list that the visitor came from, kept from page to page.
-    pub asked: Asked,
+    pub asked: ListFilters,
     /// Whom people can ask for help; empty if nobody is configured.
     pub contact: String,
     /// The URL of the style sheet.
@@ -57,7 +57,7 @@ impl Chrome {
             csrf: parts.extensions.get::<FormToken>().cloned().unwrap_or_default().0,
             here: "",
             path: again(parts),
-            asked: Asked::of(&parts.uri),
+            asked: ListFilters::of(&parts.uri),
             contact: contact(site, tongue),
             css: site.assets.css.clone(),
             js: site.assets.js.clone(),

@@ -191,7 +191,7 @@ fn word85(group: &[u32]) -> [u8; 4] {
 fn hex(data: &[u8]) -> Vec<u8> {
     let end = memchr::memchr(b'>', data).unwrap_or(data.len());
     let digits: Vec<u8> = data[..end].iter().copied().filter(u8::is_ascii_hexdigit).collect();
-    let value = |digit: &u8| crate::message::walk::transfer::hex(*digit);
+    let value = |digit: &u8| crate::message::walk::hex_digit(*digit);
     digits.chunks(2).map(|pair| value(&pair[0]) << 4 | pair.get(1).map_or(0, value)).collect()
 }
 

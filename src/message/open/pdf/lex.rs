@@ -64,7 +64,7 @@ impl Object {
 }
 
 /// A number as a length; negative ones and NaN become 0.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `as` saturates
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
 pub(super) fn whole(number: f64) -> usize {
     number as usize
 }
@@ -310,7 +310,7 @@ impl<'a> Lexer<'a> {
         let end = memchr::memchr(b'>', rest).unwrap_or(rest.len());
         self.at += 1 + (end + 1).min(rest.len());
         let digits: Vec<u8> = rest[..end].iter().copied().filter(u8::is_ascii_hexdigit).collect();
-        let value = |digit: &u8| crate::message::walk::transfer::hex(*digit);
+        let value = |digit: &u8| crate::message::walk::hex_digit(*digit);
         digits.chunks(2).map(|pair| value(&pair[0]) << 4 | pair.get(1).map_or(0, value)).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! A million mails: how much disk space one takes, and what a query costs. This takes minutes; run it by hand:
 //! `cargo test -p sekisho-storage --lib a_million_mails -- --ignored --nocapture`, with fewer by `MAILS=100000`.
 
-use super::search::{self, Asked};
+use super::search::{self, Query};
 use crate::clock::Timestamp;
 use crate::message::Address;
 use crate::policy::learned::{Learned, Source};
@@ -70,10 +70,10 @@ async fn fill(store: &SqliteStore) {
 
 /// The cost of a query: average processor time, and median elapsed time.
 async fn measured(store: &SqliteStore, what: &str, asked: impl Fn(u64) -> (Vec<String>, Vec<Address>)) {
-    let questions: Vec<Asked> = (0..u64::from(ROUNDS))
+    let questions: Vec<Query> = (0..u64::from(ROUNDS))
         .map(|round| {
             let (references, people) = asked(round);
-            Asked::new(&store.digests, &references, &people)
+            Query::new(&store.digests, &references, &people)
         })
         .collect();
     let (mut spans, found, each) = store

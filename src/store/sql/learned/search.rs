@@ -20,12 +20,12 @@ const PIECES: usize = 8;
 const ENTRIES: usize = 20_000;
 
 /// What is asked.
-pub(super) struct Asked {
+pub(super) struct Query {
     mails: Vec<(i64, String)>,
     people: Vec<(i64, Address)>,
 }
 
-impl Asked {
+impl Query {
     pub(super) fn new(digests: &Digests, references: &[String], people: &[Address]) -> Self {
         let late = references.iter().skip(1.max(references.len().saturating_sub(MAILS - 1)));
         let mails = references.iter().take(1).chain(late).map(|id| (digests.mail(id), id.clone()));
@@ -35,7 +35,7 @@ impl Asked {
 }
 
 /// See [`crate::store::learned::LearnedStore::shared`].
-pub(super) fn shared(db: &Connection, asked: &Asked) -> Result<Vec<Shared>, Failure> {
+pub(super) fn shared(db: &Connection, asked: &Query) -> Result<Vec<Shared>, Failure> {
     let mut found = Vec::new();
     for (mail, id) in &asked.mails {
         let known: Option<(i64, i64)> = db
@@ -85,7 +85,7 @@ impl Set {
         Ok(set)
     }
 
-    fn seen_by(&self, asked: &Asked) -> Shared {
+    fn seen_by(&self, asked: &Query) -> Shared {
         let in_it: HashSet<&[u8]> = self.people.chunks_exact(8).collect();
         let met = asked.people.iter().filter(|(person, _)| in_it.contains(person.to_le_bytes().as_slice()));
         let met = met.map(|(_, address)| address.clone()).collect();
@@ -108,7 +108,7 @@ fn list(db: &Connection, person: i64) -> Result<Vec<i64>, Failure> {
 }
 
 /// See [`crate::store::learned::LearnedStore::pairs`].
-pub(super) fn pairs(db: &Connection, asked: &Asked) -> Result<Vec<Pair>, Failure> {
+pub(super) fn pairs(db: &Connection, asked: &Query) -> Result<Vec<Pair>, Failure> {
     let mut lists = Vec::with_capacity(asked.people.len());
     for (person, _) in &asked.people {
         lists.push(list(db, *person)?);

@@ -3,13 +3,13 @@
 use crate::clock::Timestamp;
 use crate::message::Address;
 use crate::policy::facts::Disclosed;
-use crate::store::StoreError;
 use crate::store::learned::{Sent, Through};
 use crate::store::sql::codes;
 use crate::store::sql::db::{Connection, OptionalExtension, params};
 use crate::store::sql::encode::{from_json, week};
 use crate::store::sql::error::Failure;
 use crate::store::sql::{keys, read};
+use crate::store::{SentId, StoreError};
 use std::collections::HashSet;
 
 /// The number of mails checked for one page.
@@ -18,12 +18,13 @@ const PAGE: usize = 200;
 const TRANSACTIONS: usize = 500;
 
 /// See [`crate::store::learned::LearnedStore::through`].
-pub(super) fn through(db: &Connection, after: i64) -> Result<Through, Failure> {
+pub(super) fn through(db: &Connection, after: Option<SentId>) -> Result<Through, Failure> {
     let mut select =
         db.prepare_cached("SELECT message FROM untaught WHERE message > ?1 ORDER BY message LIMIT ?2")?;
-    let numbers: Vec<i64> =
-        select.query_map([after, codes::number(PAGE)], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let after = numbers.last().copied().filter(|_| numbers.len() == PAGE);
+    let numbers: Vec<i64> = select
+        .query_map([after.map_or(0, SentId::for_engine), codes::number(PAGE)], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let after = numbers.last().copied().filter(|_| numbers.len() == PAGE).map(SentId::from_engine);
     let mut mails = Vec::new();
     for number in numbers {
         mails.extend(look(db, number)?);
@@ -42,7 +43,8 @@ fn look(db: &Connection, number: i64) -> Result<Option<Sent>, Failure> {
         )?
         .query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let nobody = Sent { number, message_id: String::new(), received: Timestamp(0), reached: Vec::new() };
+    let id = SentId::from_engine(number);
+    let nobody = Sent { id, message_id: String::new(), received: Timestamp(0), reached: Vec::new() };
     let Some((message_id, received)) = head else { return Ok(Some(nobody)) };
     let entries = entries(db, &message_id, received)?;
     let Some(own) = entries.iter().find(|(message, _)| *message == number).map(|(_, own)| own) else {
@@ -55,7 +57,7 @@ fn look(db: &Connection, number: i64) -> Result<Option<Sent>, Failure> {
         let got = reached(db, *message)?.unwrap_or_default();
         people.extend(other.addresses.iter().filter(|one| got.contains(*one)).cloned());
     }
-    Ok(Some(Sent { number, message_id, received: Timestamp(received), reached: people }))
+    Ok(Some(Sent { id, message_id, received: Timestamp(received), reached: people }))
 }
 
 /// The recipients that a mail's copies reached; `None` while one is open.
@@ -93,10 +95,10 @@ fn entries(db: &Connection, message_id: &str, received: i64) -> Result<Vec<(i64,
 }
 
 /// Marks these mails as done.
-pub(super) fn done(tx: &Connection, numbers: &[i64]) -> Result<(), Failure> {
+pub(super) fn done(tx: &Connection, ids: &[SentId]) -> Result<(), Failure> {
     let mut delete = tx.prepare_cached("DELETE FROM untaught WHERE message = ?1")?;
-    for number in numbers {
-        delete.execute([number])?;
+    for id in ids {
+        delete.execute([id.for_engine()])?;
     }
     Ok(())
 }

@@ -3,8 +3,8 @@
 
 use super::super::super::Site;
 use super::super::super::words::calm;
-use super::super::act::{Fields, value, values};
 use super::super::answer;
+use super::super::form::{Fields, value, values};
 use super::super::parts::LINE;
 use super::super::people::LONGEST;
 use super::super::visit::{Chrome, Visit, show};
@@ -34,7 +34,7 @@ const STATES: [DeliveryState; 5] = [
 ];
 
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct PageQuery {
     #[serde(default)]
     state: String,
     /// The sender's address.
@@ -47,7 +47,7 @@ pub(super) struct Asked {
     changed: Option<usize>,
 }
 
-impl Asked {
+impl PageQuery {
     fn is(&self, state: &impl std::fmt::Display) -> bool {
         self.state == state.to_string()
     }
@@ -69,7 +69,7 @@ impl Asked {
 struct Queue {
     c: Chrome,
     tabs: Vec<Tab>,
-    asked: Asked,
+    asked: PageQuery,
     states: [DeliveryState; 5],
     lines: Vec<Line>,
     more: bool,
@@ -93,7 +93,7 @@ struct Line {
 pub(super) async fn page(
     State(site): State<Arc<Site>>,
     visit: Visit,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<PageQuery>, QueryRejection>,
 ) -> Response {
     let Visit { who, c } = visit.at("node");
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();

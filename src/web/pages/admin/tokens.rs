@@ -3,7 +3,7 @@
 
 use super::super::super::Site;
 use super::super::super::words::calm;
-use super::super::act::{Fields, value};
+use super::super::form::{Fields, value};
 use super::super::people::LONGEST;
 use super::super::visit::{Chrome, Visit, show};
 use super::{Tab, refused, tabs};

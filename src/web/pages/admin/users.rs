@@ -2,8 +2,8 @@
 
 use super::super::super::Site;
 use super::super::super::words::calm;
-use super::super::act::{Fields, value, values};
 use super::super::answer;
+use super::super::form::{Fields, value, values};
 use super::super::people::LONGEST;
 use super::super::visit::{Chrome, Visit, show};
 use super::{Tab, tabs, unavailable};

@@ -1,7 +1,7 @@
 //! What the visitor may do with a held message, and why some actions are missing.
 
 use super::super::asking::may_ask;
-use super::super::risks::{Told, to_tick};
+use super::super::risks::{RiskText, to_tick};
 use crate::desk::dossier::{Closed, Dossier};
 use crate::desk::principal::{Principal, Via};
 use crate::desk::wish::How;
@@ -10,11 +10,11 @@ use crate::web::words::Words;
 
 /// The actions that the visitor may take and that are possible.
 #[derive(Default)]
-#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
-pub(super) struct Ways {
-    pub(super) split: Way,
-    pub(super) bcc: Way,
-    pub(super) as_is: Way,
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub(super) struct ReleaseOptions {
+    pub(super) split: ReleaseOption,
+    pub(super) bcc: ReleaseOption,
+    pub(super) as_is: ReleaseOption,
     pub(super) drop: bool,
     pub(super) give_back: bool,
     /// Whether it is their own mail, which they take back instead of returning it.
@@ -23,12 +23,12 @@ pub(super) struct Ways {
     pub(super) ask: bool,
     /// The risks that individual copies leave; each has to be ticked, and returning is then the primary
     /// button.
-    pub(super) ticks: Vec<Told>,
+    pub(super) ticks: Vec<RiskText>,
     /// Why actions are missing, in sentences.
     pub(super) notes: Vec<String>,
 }
 
-impl Ways {
+impl ReleaseOptions {
     /// Whether sending individually leaves no risk.
     pub(super) fn cures(&self) -> bool {
         self.ticks.is_empty()
@@ -45,12 +45,12 @@ impl Ways {
 }
 
 #[derive(Default)]
-pub(super) struct Way {
+pub(super) struct ReleaseOption {
     pub(super) allowed: bool,
     pub(super) open: bool,
 }
 
-impl Way {
+impl ReleaseOption {
     pub(super) fn shown(&self) -> bool {
         self.allowed && self.open
     }
@@ -62,18 +62,18 @@ pub(super) fn ways(
     dossier: &Dossier,
     row: &HeldRow,
     closed: Option<&Closed>,
-) -> Ways {
+) -> ReleaseOptions {
     if row.state != HeldState::Held {
-        return Ways::default();
+        return ReleaseOptions::default();
     }
     let parties = &dossier.parties;
     let may = |how, drops| who.may_release(parties, how, drops);
     let open = closed.is_none();
-    let way = |how| Way { allowed: may(how, false), open };
-    let mut ways = Ways {
+    let way = |how| ReleaseOption { allowed: may(how, false), open };
+    let mut ways = ReleaseOptions {
         split: way(How::Split),
         bcc: way(How::Bcc),
-        as_is: Way { allowed: may(How::AsIs, false), open: true },
+        as_is: ReleaseOption { allowed: may(How::AsIs, false), open: true },
         // if this transaction cannot be copied safely, its siblings cannot either
         drop: may(How::Split, true) && open && dossier.message.envelope.recipients.len() > 1,
         give_back: who.may_return(parties),

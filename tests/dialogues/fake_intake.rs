@@ -1,11 +1,11 @@
-//! A doorway that records messages and replies as the sender's local part says; and a listener that uses it.
+//! An intake that records messages and replies as the sender's local part says; and a listener that uses it.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use sekisho::clock::Timestamp;
 use sekisho::clock::{Clock, SystemClock};
 use sekisho::id::Id;
-use sekisho::intake::{Answer, Content, Doorway, HeaderCheck, Reception};
+use sekisho::intake::{Answer, ClientIntake, Content, HeaderCheck, Reception};
 use sekisho::listener::{Limits, Listener, Role, Settings, Tally, Tls, TlsMode};
 use sekisho::message::Envelope;
 use sekisho::store::Origin;
@@ -64,7 +64,7 @@ fn scripted(envelope: &Envelope) -> &str {
 pub(crate) struct Door(pub(crate) Arc<Recorder>);
 
 #[async_trait]
-impl Doorway for Door {
+impl ClientIntake for Door {
     async fn begin(
         &self,
         _: Origin,

@@ -1,0 +1,117 @@
+//! Nodes whose clocks are wrong, databases of newer programs, and foreign rows.
+
+use super::tests::Database;
+use super::*;
+use crate::clock::SystemClock;
+use crate::store::contract::{held_message, message};
+use crate::store::prelude::*;
+use crate::store::*;
+use std::time::Duration;
+
+/// A clock that is wrong by so many milliseconds.
+struct Wrong(i64);
+
+impl Clock for Wrong {
+    fn now(&self) -> Timestamp {
+        Timestamp(SystemClock.now().0 + self.0)
+    }
+}
+
+const HOUR: i64 = 3_600_000;
+const LEASE: Duration = Duration::from_mins(1);
+const SHORT: Duration = Duration::from_secs(2);
+
+fn open(database: &Database, node: &str, wrong: i64) -> SqlStore {
+    let options = Options { clock: Arc::new(Wrong(wrong)), ..database.options(node) };
+    std::thread::spawn(move || SqlStore::open_postgres(options)).join().unwrap().unwrap()
+}
+
+/// A node whose clock is an hour wrong neither takes over the leases of others nor has its own for an hour.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_are_by_the_clock_of_the_database() {
+    let database = Database::new();
+    let right = open(&database, "right", 0);
+    let ready = async |random| {
+        right.accept(message(random, &[&["a@x.example"]], InitialState::Ready)).await.unwrap();
+    };
+    ready(1).await;
+    assert_eq!(right.claim(Wrong(0).now(), 9, LEASE).await.unwrap().len(), 1);
+    let longest = || -> i64 {
+        database.sql("SELECT coalesce(max(abs(due - now_in_millis())), 0) FROM deliveries WHERE state = 3")
+    };
+    for (number, wrong) in [(2, HOUR), (3, -HOUR)] {
+        let clock = Wrong(wrong);
+        let store = open(&database, &format!("wrong {number}"), wrong);
+        assert_eq!(store.claim(clock.now(), 9, LEASE).await.unwrap().len(), 0, "{wrong}: it is another's");
+        ready(10 * number).await;
+        let claim = store.claim(clock.now(), 9, LEASE).await.unwrap().remove(0);
+        assert!(longest() < 61_000, "{wrong}");
+        assert!(store.renew(&[claim.lease], clock.now().plus(LEASE)).await.unwrap().is_empty());
+        assert!(longest() < 61_000, "{wrong}");
+        let until = clock.now().plus(LEASE);
+        let fresh = message(10 * number + 1, &[&["a@x.example"]], InitialState::Sending { until });
+        store.accept(fresh).await.unwrap();
+        assert!(longest() < 61_000, "{wrong}");
+        assert_eq!(right.claim(Wrong(0).now(), 9, LEASE).await.unwrap().len(), 0, "{wrong}: they last");
+        // What it no longer renews is taken over in time, by a node whose clock is right.
+        ready(10 * number + 2).await;
+        assert_eq!(store.claim(clock.now(), 1, SHORT).await.unwrap().len(), 1);
+        tokio::time::sleep(SHORT + Duration::from_millis(200)).await;
+        let taken = right.claim(Wrong(0).now(), 9, LEASE).await.unwrap();
+        assert_eq!(taken.iter().map(|claim| claim.possible_duplicate).collect::<Vec<_>>(), [true], "{wrong}");
+        // And it takes over what another no longer renews.
+        ready(10 * number + 3).await;
+        assert_eq!(right.claim(Wrong(0).now(), 1, SHORT).await.unwrap().len(), 1);
+        tokio::time::sleep(SHORT + Duration::from_millis(200)).await;
+        assert_eq!(store.claim(clock.now(), 9, LEASE).await.unwrap().len(), 1, "{wrong}");
+    }
+}
+
+/// A database of a newer program is refused in one sentence, unless that says that this one can go on beside it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_database_is_refused_in_a_sentence() {
+    let database = Database::new();
+    drop(open(&database, "one", 0));
+    let _: i64 = database.sql("UPDATE sekisho_schema SET version = 99, oldest = 17 RETURNING 1");
+    drop(open(&database, "one", 0));
+    let _: i64 = database.sql("UPDATE sekisho_schema SET oldest = 98 RETURNING 1");
+    let options = database.options("one");
+    let refused = std::thread::spawn(move || SqlStore::open_postgres(options).err()).join().unwrap();
+    let refused = refused.unwrap().to_string();
+    assert!(refused.contains("newer sekisho") && refused.contains("99"), "{refused}");
+    assert!(refused.contains("install") && refused.lines().count() == 1, "{refused}");
+}
+
+/// Rows that another program wrote stop the relays; an administrator records them, and the relays serve again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn foreign_rows_are_recorded() {
+    let accept = |database: &Database| {
+        let Options { place, journal_key, .. } = database.options("one");
+        let accept = move || accept_foreign(&place, &journal_key, "root", "restored by hand", Timestamp(5));
+        std::thread::spawn(accept).join().unwrap()
+    };
+    for (forged, stops) in [
+        (
+            "INSERT INTO chain (entry, digest) VALUES (9 << 24, decode(repeat('00', 32), 'hex')) RETURNING 1",
+            true,
+        ),
+        ("UPDATE messages SET subject = 'other' WHERE row = 1 RETURNING 1", false),
+    ] {
+        let database = Database::new();
+        let store = open(&database, "one", 0);
+        store.accept(held_message(1, &["a@x.example"])).await.unwrap();
+        let busy = accept(&database).unwrap_err().to_string();
+        assert!(busy.contains("stop it first"), "{busy}");
+        drop(store);
+        assert_eq!(accept(&database).unwrap(), None, "nothing is foreign");
+        let _: i64 = database.sql(forged);
+        let store = open(&database, "one", 0);
+        assert_eq!(store.accept(message(8, &[], InitialState::Ready)).await.is_err(), stops, "{forged}");
+        drop(store);
+        let accepted = accept(&database).unwrap().unwrap();
+        let store = open(&database, "one", 0);
+        store.accept(message(9, &[], InitialState::Ready)).await.unwrap();
+        let found = store.verify_chain().await.unwrap();
+        assert_eq!((found.broken, found.accepted), (None, vec![accepted]), "{forged}");
+    }
+}
