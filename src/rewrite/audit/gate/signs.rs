@@ -159,6 +159,8 @@ impl Signs<'_> {
                     match self.needles.may_start(&start[..length]) {
                         None => return false,
                         Some(true) => return first.is_none_or(|first| self.has_domain(first)),
+                        // An octet of zero looks like the end of a shorter beginning.
+                        Some(false) if length == Needles::START => return true,
                         Some(false) => at = end,
                     }
                 }
