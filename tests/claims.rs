@@ -325,7 +325,7 @@ fn comments_point_to_what_is_there() {
 #[test]
 fn each_figure_names_a_command_that_is_there() {
     let code = Regex::new(r"`([^`]+)`").unwrap();
-    let words = Regex::new(r"(?:-k|--lib) (\S+)").unwrap();
+    let words = Regex::new(r"(?:-k|--lib|--test) (\S+)").unwrap();
     let files = |folder: &str| -> String {
         let all = std::fs::read_dir(top().join(folder)).unwrap().map(|entry| entry.unwrap().path());
         all.filter(|path| path.is_file()).filter_map(|path| std::fs::read_to_string(path).ok()).collect()
@@ -346,7 +346,11 @@ fn each_figure_names_a_command_that_is_there() {
                     let kind = if command.contains(" proofs ") { "tests/proofs" } else { "tests/journeys" };
                     files(kind).contains(&format!("def {word}"))
                 }
-                "cargo" => files("src/store/sqlite").contains(&format!("mod {word}")) || is_there(word),
+                "cargo" => {
+                    files("src/store/sqlite").contains(&format!("mod {word}"))
+                        || is_there(word)
+                        || is_there(&format!("tests/{word}/main.rs"))
+                }
                 other => panic!("{other} is no way to run a proof"),
             };
             assert!(there, "nothing is called {word}: {command}");

@@ -1,5 +1,5 @@
-//! What relays that share a database decide together, as the parts of the relay ask for it: rates of upstreams,
-//! guesses at passwords, refresh tokens, and the certificate from an authority.
+//! Uses the store for what relays that share a database decide together: rates of upstreams, limits on
+//! password guesses, refresh tokens, and the certificate from an ACME authority.
 
 use crate::accounts::guesses::SharedGuesses;
 use crate::clock::Clock;
@@ -15,17 +15,17 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the answer to a challenge of an authority is kept.
+/// How long the answer to an ACME challenge is kept.
 const CHALLENGED_FOR: Duration = Duration::from_hours(1);
 
-/// The store, for what is decided together.
+/// Uses the store for what the relays decide together.
 pub(super) struct Shared {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
 }
 
 impl Shared {
-    /// `None` if no other relay has this database.
+    /// `None` if this database is not shared with other relays.
     pub(super) fn of(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Option<Arc<Self>> {
         let shared = || Arc::new(Self { store: Arc::clone(store), clock: Arc::clone(clock) });
         store.is_shared().then(shared)
@@ -87,7 +87,7 @@ impl TokenStore for Shared {
     }
 }
 
-/// A certificate as it is stored.
+/// The stored form of a certificate.
 #[derive(Serialize, Deserialize)]
 struct Certificate {
     chain: String,
@@ -111,7 +111,10 @@ impl acme::Shared for Shared {
     async fn challenge(&self, token: &str, authorization: &str) -> Result<(), String> {
         let (name, now) = (challenged(token), self.clock.now());
         let until = now.plus(CHALLENGED_FOR);
-        self.store.put_once(Once::Acme, name, authorization.to_owned(), until, now).await.map_err(|error| said(&error))
+        self.store
+            .put_once(Once::Acme, name, authorization.to_owned(), until, now)
+            .await
+            .map_err(|error| said(&error))
     }
 
     async fn answer(&self, token: &str) -> Option<String> {
@@ -120,7 +123,9 @@ impl acme::Shared for Shared {
     }
 
     async fn certificate(&self, domain: &str) -> Result<Option<Made>, String> {
-        let Some(text) = self.store.secret(&named(domain)).await.map_err(|error| said(&error))? else { return Ok(None) };
+        let Some(text) = self.store.secret(&named(domain)).await.map_err(|error| said(&error))? else {
+            return Ok(None);
+        };
         // The parser's error might quote the private key, so it is not shown.
         let kept: Certificate =
             serde_json::from_str(&text).map_err(|_| "the stored certificate cannot be read".to_owned())?;

@@ -1,12 +1,13 @@
 //! The relay's clock, which does not jump when the system clock is set.
 //!
 //! Ages, retries, leases and deadlines all use this clock, also when stored. Setting the system clock
-//! therefore gives nothing up, sends nothing twice and expires nothing. The relay's clock starts at the system
+//! therefore causes nothing to be given up, sent twice or expired. The relay's clock starts at the system
 //! time and follows the monotonic clock. While it differs from the system clock it runs up to 5 % faster or
 //! slower, so a difference of an hour is made up within a day, and no duration is off by more than 5 %. Times
 //! shown to others (`Date`, `Received`) are converted to the system clock ([`Clock::shown`]).
 //!
-//! Relays that share a database agree on its clock ([`Clock::agree`]), which then counts as the system clock.
+//! Relays that share a database all follow the database's clock ([`Clock::agree`]), which then takes the
+//! place of the system clock.
 //!
 //! `Store::recover` adjusts stored times after a restart.
 
@@ -16,8 +17,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The relay's clock runs faster or slower than real time by at most one part in this many.
 const SLEW: i128 = 20;
-/// A difference of this many nanoseconds from the monotonic clock, between two readings, means that the
-/// system clock was set.
+/// If, between two readings, the system clock and the monotonic clock have advanced by times that differ by
+/// at least this many nanoseconds, the system clock was set.
 const SET: i128 = 2_000_000_000;
 
 /// The clocks that a [`RelayClock`] reads.
@@ -60,7 +61,8 @@ struct State {
     monotonic: i128,
     system: i128,
     now: i128,
-    /// What is added to the system clock, which is wrong by as much.
+    /// What must be added to the system clock to get the time of the database's clock; 0 until
+    /// [`Clock::agree`] is told of a difference.
     offset: i128,
 }
 
@@ -80,7 +82,7 @@ impl<S: Sources> RelayClock<S> {
         Self { sources, state }
     }
 
-    /// Reads both clocks; returns the relay's time and the system's.
+    /// Reads both clocks. Returns the relay's time, and the system time corrected by the offset.
     fn look(&self) -> (i128, i128) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (monotonic, system) = (nanos(self.sources.monotonic()), self.sources.system());
@@ -101,8 +103,8 @@ impl<S: Sources> RelayClock<S> {
         (now, target)
     }
 
-    /// The clock that several relays agree on is ahead by so many milliseconds: this one jumps to it. For the start,
-    /// before anything depends on it.
+    /// Sets this clock to the one that the relays agree on, which is ahead by this many milliseconds. Call
+    /// this only at the start, before anything depends on this clock.
     pub fn jump(&self, ahead: i64) {
         self.agree(ahead);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -193,7 +195,8 @@ mod tests {
             assert_eq!(clock.wall(), clock.now());
             hands.go(Duration::from_secs(100));
             assert_eq!(clock.now(), timestamp((START + 100) * 1_000_000_000));
-            // Somebody sets the system's clock right. The database's time tells that it is, and nothing jumps.
+            // Somebody corrects the system clock. The next comparison with the database's clock shows this,
+            // and the relay's clock does not jump.
             hands.set(-hour);
             hands.go(Duration::from_secs(20));
             let apart = i64::try_from(START + 120).unwrap() * 1_000 - clock.now().0;

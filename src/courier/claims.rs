@@ -44,7 +44,8 @@ impl Courier {
         let mine = self.board.leases();
         match self.store.claim_beside(now, room, self.settings.lease, &mine).await {
             Ok(claims) => {
-                self.board.renewed(&mine, &[], now.plus(self.settings.lease));
+                // The store renewed `mine` too, but does not say which of them another node had taken over: only
+                // `renew_once` tells the board how long a lease lasts.
                 let all = claims.len() < room;
                 self.board.claimed(claims, room, now);
                 // if fewer than `room` were claimed, anything else that is due is a notice, which the

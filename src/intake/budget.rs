@@ -54,7 +54,7 @@ pub(super) async fn within(
 /// committed either.
 async fn asked(budgets: &Budgets, store: &dyn Store, sending: Sending<'_>, at: Timestamp, now: Timestamp) {
     let asks = budgets.asks(sending, at);
-    if asks.is_empty() || budgets.at_hand(&asks) {
+    if asks.is_empty() || budgets.take_granted(&asks) {
         return;
     }
     let wanted = asks.iter().map(|ask| SpendAsk::of(ask, false)).collect();

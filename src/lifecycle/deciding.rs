@@ -120,19 +120,30 @@ pub fn hold_again<K: Copy>(
         return Err(hold.decided());
     }
     let mut effects = vec![Effect::Drop(item, vec![NoticeKind::Returned, NoticeKind::TakenBack])];
-    let undone = undone(&members, undo);
-    if let Some(waiting) = waiting {
-        effects.extend(undone);
-        effects.push(Effect::MoveInto { members, item: waiting });
-    } else {
-        effects.extend(held_again(item, HeldState::Returned, undo));
-        effects.extend(undone);
-    }
+    effects.extend(waits_again(item, HeldState::Returned, members, undo, waiting));
     Ok(effects)
 }
 
-/// Holds a released item again of which nothing has left. For each member: how many copies are not final, and how
-/// many of those can be withdrawn. It is all or nothing: if one copy is being sent, the release stands.
+/// An item waits again, by itself or as part of the one that waits.
+fn waits_again<K: Copy>(
+    item: K,
+    from: HeldState,
+    members: Vec<K>,
+    undo: Undo<'_>,
+    waiting: Option<K>,
+) -> Vec<Effect<K>> {
+    let mut effects = undone(&members, undo);
+    match waiting {
+        Some(waiting) => effects.push(Effect::MoveInto { members, item: waiting }),
+        None => effects.extend(held_again(item, from, undo)),
+    }
+    effects
+}
+
+/// Holds a released item again of which nothing has left. For each member: how many of its copies have left or may
+/// leave, and how many could be withdrawn. It is all or nothing: if one copy was tried, the release stands.
+/// `sent_again` says whether one of the members was sent again meanwhile. If another item of the same mail waits,
+/// this one joins it: one mail waits as one item.
 ///
 /// # Errors
 /// [`Refusal::Decided`] if a copy has left, or the time to undo is over.
@@ -141,24 +152,25 @@ pub fn undo_release<K: Copy>(
     hold: &Hold,
     members: &[(K, Withdrawn)],
     undo: Undo<'_>,
+    sent_again: bool,
+    waiting: Option<K>,
 ) -> Result<Vec<Effect<K>>, Refusal> {
     hold.undoable(HeldState::Released, undo.at)?;
-    if members.iter().any(|(_, copies)| copies.open != copies.withdrawn) {
+    if sent_again || members.iter().any(|(_, copies)| copies.open != copies.withdrawn) {
         return Err(hold.decided());
     }
     let decided = hold.decided_at.unwrap_or(Timestamp(0));
     let members: Vec<K> = members.iter().map(|(member, _)| *member).collect();
     let mut effects: Vec<_> = members.iter().map(|one| Effect::Undisclose(*one, decided)).collect();
     effects.push(Effect::Drop(item, vec![NoticeKind::Released]));
-    effects.extend(held_again(item, HeldState::Released, undo));
-    effects.extend(undone(&members, undo));
+    effects.extend(waits_again(item, HeldState::Released, members, undo, waiting));
     Ok(effects)
 }
 
-/// The unsent copies of a message.
+/// The copies of a message whose release is undone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Withdrawn {
-    /// Not final.
+    /// Not final, or tried since the release.
     pub open: usize,
     /// How many of these were withdrawn.
     pub withdrawn: usize,
@@ -263,9 +275,12 @@ mod tests {
                 assert!(hold_again(1, &hold, vec![1, 2], undo, true, None).is_err(), "it came again");
                 let whole = Withdrawn { open: 2, withdrawn: 2 };
                 let part = Withdrawn { open: 2, withdrawn: 1 };
-                let release = undo_release(1, &hold, &[(1, whole), (2, whole)], undo);
+                let release = undo_release(1, &hold, &[(1, whole), (2, whole)], undo, false, None);
                 assert_eq!(release.is_ok(), in_time && state == Released, "{state} {until:?}");
-                assert!(undo_release(1, &hold, &[(1, whole), (2, part)], undo).is_err(), "one has left");
+                let left = undo_release(1, &hold, &[(1, whole), (2, part)], undo, false, None);
+                assert!(left.is_err(), "one has left");
+                let again = undo_release(1, &hold, &[(1, whole), (2, whole)], undo, true, None);
+                assert!(again.is_err(), "it came again");
             }
         }
     }
@@ -273,12 +288,19 @@ mod tests {
     #[test]
     fn one_mail_waits_as_one_item() {
         let undo = Undo { by: "taro", at: NOW, expires: Timestamp(9_000) };
-        let hold = hold(Returned, Some(2_000));
-        let alone = hold_again(1, &hold, vec![1, 2], undo, false, None).unwrap();
-        let expected = Effect::Hold { item: 1, from: Returned, to: Becomes::held(Timestamp(9_000)) };
-        assert!(alone.contains(&expected) && !alone.iter().any(|one| matches!(one, Effect::MoveInto { .. })));
-        let beside = hold_again(1, &hold, vec![1, 2], undo, false, Some(7)).unwrap();
-        assert_eq!(beside.last(), Some(&Effect::MoveInto { members: vec![1, 2], item: 7 }));
-        assert!(!beside.iter().any(|one| matches!(one, Effect::Hold { .. })));
+        let members = [1, 2].map(|member| (member, Withdrawn::default()));
+        for from in [Returned, Released] {
+            let hold = hold(from, Some(2_000));
+            let undone = |waiting| match from {
+                Returned => hold_again(1, &hold, vec![1, 2], undo, false, waiting).unwrap(),
+                _ => undo_release(1, &hold, &members, undo, false, waiting).unwrap(),
+            };
+            let is_moved = |one: &Effect<i32>| matches!(one, Effect::MoveInto { .. });
+            let expected = Effect::Hold { item: 1, from, to: Becomes::held(Timestamp(9_000)) };
+            let (alone, beside) = (undone(None), undone(Some(7)));
+            assert!(alone.contains(&expected) && !alone.iter().any(is_moved));
+            assert_eq!(beside.last(), Some(&Effect::MoveInto { members: vec![1, 2], item: 7 }));
+            assert!(!beside.iter().any(|one| matches!(one, Effect::Hold { .. })));
+        }
     }
 }

@@ -101,10 +101,37 @@ impl Progress {
         }
     }
 
-    /// The delivery, dropped from the queue. A courier that is sending it may still record that it was delivered.
+    /// The delivery, dropped from the queue. A courier that is sending it may still record that it was delivered: the
+    /// end of its lease is kept, so that the recipients [do not get another copy](Self::is_given_up) meanwhile.
     fn dropped(self) -> Self {
-        let token = self.token + i64::from(self.state != DeliveryState::Sending);
-        Self { state: DeliveryState::Dropped, due: None, token, ..self }
+        let sending = self.state == DeliveryState::Sending;
+        let (token, due) = (self.token + i64::from(!sending), self.due.filter(|_| sending));
+        Self { state: DeliveryState::Dropped, due, token, ..self }
+    }
+
+    /// Whether it was dropped, and its attempt may still be running.
+    fn is_dropped_on_its_way(&self, now: Timestamp) -> bool {
+        self.state == DeliveryState::Dropped && self.due.is_some_and(|lease_ends| lease_ends > now)
+    }
+
+    /// Whether it was withdrawn before it was sent: what becomes of its recipients is decided elsewhere.
+    pub fn is_withdrawn(&self) -> bool {
+        self.state == DeliveryState::Dropped && [STOPPED, UNDONE, TAKEN_BACK].contains(&self.reply.as_str())
+    }
+
+    /// Whether its recipients did not get it and may be sent it again: it failed, or an operator dropped it from the
+    /// queue.
+    pub fn is_given_up(&self, now: Timestamp) -> bool {
+        match self.state {
+            DeliveryState::Failed => true,
+            DeliveryState::Dropped => !self.is_withdrawn() && !self.is_dropped_on_its_way(now),
+            _ => false,
+        }
+    }
+
+    /// Whether a release at that time has sent it, or tried to.
+    pub fn was_tried_since(&self, released: Timestamp) -> bool {
+        self.attempts > 0 && self.queued >= released
     }
 
     /// The delivery after the final check stopped its message; `None` if it is final already.
@@ -201,7 +228,8 @@ mod tests {
                 assert_eq!(changed.is_some(), from.contains(&state), "{change:?} {state}");
                 let Some(changed) = changed else { continue };
                 assert_eq!(changed.state, to);
-                assert_eq!(changed.due, (to == Ready).then_some(NOW));
+                let lease = (change == Drop && state == Sending).then_some(LATER);
+                assert_eq!(changed.due, (to == Ready).then_some(NOW).or(lease));
                 let anew = change == Retry && state == Failed;
                 assert_eq!(
                     (changed.attempts, changed.queued),
@@ -243,6 +271,25 @@ mod tests {
         let aside = progress(Sending).put_aside("damaged".to_owned());
         assert_eq!((aside.state, aside.due, aside.attempts), (Paused, None, 2));
         assert_eq!(progress(Sending).recovered(NOW).state, Uncertain);
+    }
+
+    /// What an operator drops may come again, but not while it is being sent. What was withdrawn has not failed.
+    #[test]
+    fn what_is_given_up_may_come_again() {
+        for state in ALL {
+            assert_eq!(progress(state).is_given_up(NOW), matches!(state, Failed | Dropped), "{state}");
+            if let Some(dropped) = progress(state).changed(Drop, NOW) {
+                assert_eq!(dropped.is_given_up(NOW), state != Sending, "{state}");
+                assert!(dropped.is_given_up(LATER), "{state}");
+            }
+            if let Some(stopped) = progress(state).stopped() {
+                assert!(!stopped.is_given_up(LATER), "{state}");
+            }
+        }
+        for why in [UNDONE, TAKEN_BACK] {
+            let waiting = Progress { attempts: 0, ..progress(Waiting) };
+            assert!(!waiting.withdrawn(NOW, why).unwrap().is_given_up(NOW), "{why}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! The token bucket of a rate that several relays share. It starts full and is refilled evenly; more may be taken
-//! than it holds, and whoever comes then waits until the debt is refilled.
+//! The token bucket of a rate that several relays share. It starts full and is refilled evenly. More tokens
+//! may be taken than it holds; later transactions then wait until the debt is refilled.
 //!
-//! The level counts tokens times the period in milliseconds, so that rounding adds none.
+//! The level is the number of tokens times the period in milliseconds, so that rounding never adds tokens.
 
 use crate::clock::Timestamp;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use std::time::Duration;
 /// How long after its time a promise is still valid.
 pub const PROMISED_FOR: Duration = Duration::from_mins(5);
 
-/// So many tokens in a period.
+/// How many tokens a bucket gains in a period. A full bucket holds as many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refill {
-    /// The number.
+    /// The number of tokens.
     pub count: u32,
     /// The period.
     pub per: Duration,
@@ -32,26 +32,27 @@ impl Refill {
     }
 }
 
-/// A bucket.
+/// A token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket {
     /// Its rate.
     pub refill: Refill,
-    /// What it holds.
+    /// The number of tokens times the period in milliseconds; negative after more tokens were taken than it
+    /// held.
     pub level: i64,
-    /// When it held that.
+    /// The time at which it had this level.
     pub at: Timestamp,
 }
 
 impl Bucket {
-    /// A bucket that is full but for what was sent recently.
+    /// A bucket that is full except for what was sent recently.
     pub fn new(refill: Refill, sent: u64, now: Timestamp) -> Self {
         let mut bucket = Self { refill, level: refill.full(), at: now };
         bucket.take(sent);
         bucket
     }
 
-    /// Refills it. A time before the last one adds nothing.
+    /// Refills the bucket. A time before the last refill changes nothing.
     pub fn fill(&mut self, now: Timestamp) {
         if now <= self.at {
             return;
@@ -62,7 +63,7 @@ impl Bucket {
         self.at = now;
     }
 
-    /// Takes tokens, even if that many are not there.
+    /// Takes tokens, even if that many are not available.
     pub fn take(&mut self, tokens: u64) {
         self.level = self.level.saturating_sub(self.refill.worth(tokens));
     }
@@ -72,7 +73,8 @@ impl Bucket {
         self.level = self.refill.full().min(self.level.saturating_add(self.refill.worth(tokens)));
     }
 
-    /// When so many tokens are there; what costs more than a full bucket begins with a full one.
+    /// The time at which this many tokens are available. If a full bucket holds fewer, this is the time at
+    /// which it is full.
     pub fn when(&self, tokens: u64, now: Timestamp) -> Timestamp {
         let needed = self.refill.worth(tokens).min(self.refill.full());
         let missing = u64::try_from(needed.saturating_sub(self.level)).unwrap_or(0);

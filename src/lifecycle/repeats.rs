@@ -5,18 +5,12 @@ use super::Refusal;
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::message::Fork;
-use crate::records::{DeliveryState, HeldState};
+use crate::records::HeldState;
 use std::collections::HashSet;
 use std::time::Duration;
 
 /// How long a repeat is recognised.
 pub const SPAN: Duration = Duration::from_hours(24);
-
-/// Whether the recipients of a copy in this state did not get it and may be sent it again: it failed, or was dropped
-/// from the queue.
-pub fn is_given_up(state: DeliveryState) -> bool {
-    matches!(state, DeliveryState::Failed | DeliveryState::Dropped)
-}
 
 /// An earlier message, as far as a repeat depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +23,7 @@ pub struct Earlier {
     pub received: Timestamp,
     /// Its recipients, in comparison form.
     pub people: HashSet<String>,
-    /// The recipients of copies that were [given up](is_given_up).
+    /// The recipients whose copies were all [given up](super::delivery::Progress::is_given_up).
     pub given_up: HashSet<String>,
     /// The state of its hold, if it was ever held.
     pub held: Option<HeldState>,
@@ -44,15 +38,16 @@ impl Earlier {
     }
 
     /// Whether it was returned to its sender. If the sender sends it again, that is a new mail.
-    fn went_back(&self) -> bool {
+    pub fn went_back(&self) -> bool {
         self.taken_back || self.held.is_some_and(went_back)
     }
 
-    /// Whether this recipient was to get it, and still may. A message that waits for a decision has not failed, even
-    /// if the final check dropped its copies; a message that was taken back was withdrawn, and has not failed.
+    /// Whether this recipient was to get it, and still may, or had it returned with the rest. The copies of a message
+    /// that waits for a decision, or was returned, were withdrawn (by the final check, by an undone release, or by its
+    /// sender): they have not failed.
     fn stands_for(&self, recipient: &str) -> bool {
-        let failed = self.given_up.contains(recipient) && !self.taken_back;
-        self.people.contains(recipient) && (!failed || self.held == Some(HeldState::Held))
+        let withdrawn = self.taken_back || self.held.is_some_and(|held| held != HeldState::Released);
+        self.people.contains(recipient) && (withdrawn || !self.given_up.contains(recipient))
     }
 }
 
@@ -141,6 +136,18 @@ mod tests {
             given_up: set(&["b"]),
             held: None,
             taken_back: false,
+        }
+    }
+
+    /// The copies of a returned message were withdrawn, by the final check or an undone release: it may come again.
+    #[test]
+    fn what_was_withdrawn_and_returned_may_come_again() {
+        for (held, back) in
+            [(HeldState::Held, false), (HeldState::Returned, true), (HeldState::Expired, true)]
+        {
+            let mut before = Before::default();
+            before.add("b", &Earlier { held: Some(held), ..earlier() });
+            assert_eq!(before.back, back, "{held}");
         }
     }
 

@@ -12,7 +12,7 @@ const VERSION: u8 = 1;
 /// Why a stored copy cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// Another release wrote it.
+    /// Another version of the program wrote it.
     #[error("it has version {0}, and this release knows version {VERSION}")]
     Version(u8),
     /// It is damaged.

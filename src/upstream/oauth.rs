@@ -80,6 +80,25 @@ pub trait TokenStore: Send + Sync {
     async fn turn(&self, name: &str, lasts: Duration) -> Result<bool, String>;
 }
 
+/// Stores a refresh token that has just been replaced. The service no longer takes the old one, so this is tried for
+/// a while if the store fails.
+async fn keep(shared: &dyn TokenStore, name: &str, was: Option<String>, new: String) {
+    let began = Instant::now();
+    loop {
+        match shared.replace(name, was.clone(), new.clone()).await {
+            Ok(true) => return,
+            Ok(false) => return tracing::warn!("another relay has replaced the refresh token meanwhile"),
+            Err(why) if began.elapsed() > PATIENCE => {
+                return tracing::error!(
+                    why,
+                    "a new refresh token could not be stored: sign in again if it is refused"
+                );
+            }
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
 /// A refresh token as relays share it.
 #[derive(Serialize, Deserialize)]
 struct Stored {
@@ -146,11 +165,12 @@ impl Tokens {
         Self { shared, ..self }
     }
 
-    /// The name and the origin of a shared refresh token.
+    /// The name and the origin of a shared refresh token. The origin is part of the name: two mailboxes of one
+    /// registered client have tokens of their own.
     fn named(&self) -> Option<(&Arc<dyn TokenStore>, String, String)> {
         let Grant::RefreshToken { token, .. } = &self.settings.grant else { return None };
-        let name = format!("oauth {} {}", self.settings.token_url, self.settings.client_id);
         let origin = Digest::of(&[b"refresh-token", token.expose_secret().as_bytes()]).text();
+        let name = format!("oauth {} {} {origin}", self.settings.token_url, self.settings.client_id);
         self.shared.as_ref().map(|shared| (shared, name, origin))
     }
 
@@ -175,10 +195,8 @@ impl Tokens {
                 let token = refresh.expose_secret().to_owned();
                 let new =
                     serde_json::to_string(&Stored { origin, token }).map_err(|error| error.to_string())?;
-                if !shared.replace(&name, was, new).await? {
-                    tracing::warn!("another relay has replaced the refresh token meanwhile");
-                }
                 state.refresh = Some(refresh.clone());
+                keep(&**shared, &name, was, new).await;
             }
             Ok(Answer { refresh_token: None, ..answer })
         }

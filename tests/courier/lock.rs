@@ -103,3 +103,25 @@ async fn what_was_dropped_on_its_way_does_not_leave() {
     rig.courier.drain().await;
     assert!(rig.upstream.dotted().is_empty());
 }
+
+/// A node that was stopped past its lease goes on: claiming more work does not make the lease its own again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_was_taken_over_stays_lost() {
+    let door = Door::new();
+    let there = door.clone();
+    let settings = Settings { workers: 2, ahead: 0, ..settings() };
+    let rig = Rig::new(settings, move |_, _| Scene::WaitsBeforeTheDot(there.clone()));
+    let lost = rig.accept(as_is(1, &THREE)).await;
+    door.knock().await;
+    let taken = rig.store.claim(NOW.plus(minutes(2)), 9, minutes(1)).await.unwrap();
+    assert_eq!(taken.iter().map(|claim| claim.message).collect::<Vec<_>>(), [lost]);
+    rig.pass(minutes(2));
+    let other = rig.accept(as_is(2, &THREE)).await;
+    door.knock().await;
+    door.open();
+    door.open();
+    rig.settles(other, &[Delivered]).await;
+    rig.rests().await;
+    assert_eq!(rig.upstream.dotted().len(), 1, "the other node sends it");
+    rig.settles(lost, &[Sending]).await;
+}

@@ -96,6 +96,14 @@ def send(port, to, source=CLIENT):
         return "closed"
 
 
+def answers(url):
+    """Whether a page is there. The balancer says 503 until its checks have found a relay."""
+    try:
+        return urllib.request.urlopen(url, timeout=10).status == 200
+    except OSError:
+        return False
+
+
 class Senders:
     """Clients that send one mail after the other."""
 
@@ -132,7 +140,7 @@ def it_goes_on_behind_the_balancer_while_a_relay_is_drained_or_killed(note):
         with one, two, balancer(one, two, folder) as (port, desk):
             one.start()
             two.start()
-            ready = lambda: urllib.request.urlopen(f"http://127.0.0.1:{desk}/readyz", timeout=10).status == 200
+            ready = lambda: wait_until(lambda: answers(f"http://127.0.0.1:{desk}/readyz"), 20, 0.2)
             assert wait_until(lambda: send(port, ["first@x.example"]).startswith("250"), 20, 0.5), (folder / "haproxy.log").read_text()
             assert ready()
             # The relays see the client's own address: it stands in the trace, and decides who may relay.

@@ -40,8 +40,8 @@ impl Account {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     accounts: HashMap<Account, BTreeMap<i64, u64>>,
-    /// What other relays left to us, by account and slot, if they share the budgets.
-    hands: HashMap<(Account, i64), u64>,
+    /// What was granted to this relay from budgets that several relays share, by account and slot.
+    granted: HashMap<(Account, i64), u64>,
     /// The slot of the last sweep.
     swept: i64,
 }
@@ -100,7 +100,7 @@ impl Ledger {
         }
         self.swept = slot(now);
         let begin = first(now, longest);
-        self.hands.retain(|(_, slot), _| *slot >= begin);
+        self.granted.retain(|(_, slot), _| *slot >= begin);
         self.accounts.retain(|_, slots| {
             *slots = slots.split_off(&begin);
             !slots.is_empty()
@@ -119,25 +119,25 @@ impl Ledger {
         self.accounts.insert(account.clone(), slots.iter().copied().collect());
     }
 
-    /// Takes these amounts out of the hands if all are there.
-    pub(super) fn take_from_hands(&mut self, sums: &[(&Account, i64, u64)]) -> bool {
+    /// Takes these amounts from what was granted, if there is enough of each.
+    pub(super) fn take_granted(&mut self, sums: &[(&Account, i64, u64)]) -> bool {
         let there = |(account, slot, sum): &(&Account, i64, u64)| {
-            self.hands.get(&((*account).clone(), *slot)).is_some_and(|hand| hand >= sum)
+            self.granted.get(&((*account).clone(), *slot)).is_some_and(|granted| granted >= sum)
         };
         let all = sums.iter().all(there);
         if all {
             for (account, slot, sum) in sums {
-                if let Some(hand) = self.hands.get_mut(&((*account).clone(), *slot)) {
-                    *hand -= sum;
+                if let Some(granted) = self.granted.get_mut(&((*account).clone(), *slot)) {
+                    *granted -= sum;
                 }
             }
         }
         all
     }
 
-    /// Puts an amount into a hand.
-    pub(super) fn hand(&mut self, account: &Account, slot: i64, more: u64) {
-        *self.hands.entry((account.clone(), slot)).or_default() += more;
+    /// Adds to what was granted.
+    pub(super) fn grant(&mut self, account: &Account, slot: i64, more: u64) {
+        *self.granted.entry((account.clone(), slot)).or_default() += more;
     }
 
     /// Adds these amounts.
@@ -162,7 +162,7 @@ pub struct Reserved {
     ledger: Arc<Mutex<Ledger>>,
     sums: BTreeMap<Account, u64>,
     slot: i64,
-    /// Other relays have left this to us: it comes back into our hands.
+    /// It was granted to this relay from a shared budget, and is returned to what was granted.
     shared: bool,
 }
 
@@ -191,7 +191,7 @@ impl Drop for Reserved {
                 *spent = spent.saturating_sub(*sum);
             }
             if self.shared {
-                ledger.hand(account, self.slot, *sum);
+                ledger.grant(account, self.slot, *sum);
             }
         }
     }

@@ -1,43 +1,43 @@
-//! Budgets that several relays share: the store gives out what each asks for, and while a budget has plenty of room, a
-//! hundredth of it at once, so that most messages need no request.
+//! Budgets that several relays share. The store gives each relay the room that it asks for. While a budget
+//! has plenty of room, the store gives a hundredth of it at once, so that most messages need no request.
 
 use super::ledger::{self, Account};
 use super::{Budgets, Reserved, RuleOutcome, Sending};
 use crate::clock::{Clock, Timestamp};
 use std::collections::BTreeMap;
 
-/// A relay asks for this part (a divisor) of a budget at once.
+/// A relay asks for one part in this many of a budget at once, or for what a message needs if that is more.
 const PARTS: u32 = 100;
 
-/// What a message asks of one account.
+/// What a message requests from one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
     account: Account,
-    /// The account's name.
+    /// The account's name in the store.
     pub name: String,
-    /// The time slot that it counts in.
+    /// The time slot in which the recipients count.
     pub slot: i64,
-    /// How many recipients it has.
+    /// How many recipients count.
     pub wanted: u64,
-    /// How many to ask for if there is plenty of room.
+    /// How many recipients to take at once if there is plenty of room.
     pub block: u64,
-    /// Each budget of the account: at most so many from this slot on.
+    /// For each budget of the account, the maximum number of recipients and the first slot that counts.
     pub limits: Vec<(u64, i64)>,
-    /// What is known of it here, by slot.
+    /// The account's usage as this relay knows it, by slot.
     pub known: Vec<(i64, u64)>,
 }
 
-/// What an account gave, and everything that it has given out, by slot.
+/// What an account has given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
-    /// 0 if a budget has no room.
+    /// The number of recipients given now: 0 if a budget has no room.
     pub given: u64,
-    /// By slot.
+    /// Everything that the account has given to all relays, by slot.
     pub slots: Vec<(i64, u64)>,
 }
 
 impl Budgets {
-    /// What these recipients ask of each account at the given time.
+    /// What these recipients request from each account at the given time.
     pub fn asks(&self, sending: Sending<'_>, at: Timestamp) -> Vec<Ask> {
         let ledger = self.lock();
         let mut asks: BTreeMap<Account, Ask> = BTreeMap::new();
@@ -63,19 +63,19 @@ impl Budgets {
         ledger::first(now, self.by_route.longest().unwrap_or_default())
     }
 
-    /// Whether what other relays left to us is enough for this, which it then is for. Otherwise the store is asked, and
-    /// its answer [learnt](Self::learn).
-    pub fn at_hand(&self, asks: &[Ask]) -> bool {
+    /// Takes room for these requests from what the store has already given to this relay, if that is enough.
+    /// If not, it returns false, and the caller asks the store and passes its answer to [`Self::learn`].
+    pub fn take_granted(&self, asks: &[Ask]) -> bool {
         let sums: Vec<_> = asks.iter().map(|ask| (&ask.account, ask.slot, ask.wanted)).collect();
-        self.lock().take_from_hands(&sums)
+        self.lock().take_granted(&sums)
     }
 
-    /// Takes over what the store gave for these.
+    /// Records what the store gave for these requests.
     pub fn learn(&self, asks: &[Ask], given: &[Given]) {
         let mut ledger = self.lock();
         for (ask, given) in asks.iter().zip(given) {
             let mut slots = given.slots.clone();
-            // What was given to us counts here when it is used.
+            // What was given to this relay is counted here only when it is used.
             for (slot, sum) in &mut slots {
                 if *slot == ask.slot {
                     *sum = sum.saturating_sub(given.given);
@@ -83,12 +83,13 @@ impl Budgets {
             }
             ledger.learn(&ask.account, &slots);
             if given.given > ask.wanted {
-                ledger.hand(&ask.account, ask.slot, given.given - ask.wanted);
+                ledger.grant(&ask.account, ask.slot, given.given - ask.wanted);
             }
         }
     }
 
-    /// As [`Self::reserve`], for what was given or at hand; what is not kept comes back into our hands.
+    /// As [`Self::reserve`], for room that the store has given to this relay. If the reservation is dropped,
+    /// this relay can use the room for other messages.
     ///
     /// # Errors
     /// The rule that holds the message, with a forecast.
@@ -110,7 +111,7 @@ mod tests {
     use crate::message::Address;
     use std::collections::HashMap;
 
-    /// Gives out as the store does.
+    /// Gives out room as the store does. The second field counts the requests.
     #[derive(Default)]
     struct Together(HashMap<String, BTreeMap<i64, u64>>, usize);
 
@@ -155,7 +156,7 @@ mod tests {
         let mut send = |relay: &Budgets, keeps: bool| {
             let now = clock.now();
             let asks = relay.asks(sending, now);
-            if !relay.at_hand(&asks) {
+            if !relay.take_granted(&asks) {
                 relay.learn(&asks, &store.give(&asks));
             }
             let reserved = relay.reserve_shared(sending, now, &clock);

@@ -1,10 +1,11 @@
-//! Look-alike characters made plain, invisible ones left out.
+//! Replaces compatibility forms of characters with the plain ones, and removes invisible characters.
 
 use crate::message::invisible::{is_invisible, parts_words};
 use unicode_normalization::UnicodeNormalization;
 
-/// Compatibility forms made plain (fullwidth `ａ＠ｘ．ｊｐ`), invisible characters left out, or made
-/// blanks: what stands on both sides of one may be one word or two.
+/// Replaces compatibility forms of characters, such as fullwidth `ａ＠ｘ．ｊｐ`, with the plain ones. It either
+/// removes invisible characters or replaces each with a blank, because the text on the two sides of one may
+/// be one word or two.
 #[derive(Debug, Default)]
 pub(super) struct Fold {
     carry: Vec<u8>,
@@ -16,12 +17,12 @@ pub(super) struct Fold {
 }
 
 impl Fold {
-    /// One that makes invisible characters blanks.
+    /// A fold that replaces each invisible character with a blank.
     pub(super) fn with_blanks() -> Self {
         Self { blanks: true, ..Self::default() }
     }
 
-    /// Folds UTF-8; what is not UTF-8 passes as it is.
+    /// Folds the next octets of a UTF-8 text. Octets that are not UTF-8 are copied unchanged.
     pub(super) fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         if self.carry.is_empty() {
             let cut = self.fold(bytes, out);
@@ -49,7 +50,8 @@ impl Fold {
         std::mem::take(&mut self.broken)
     }
 
-    /// Folds all but a character that is cut off at the end, and says where that begins.
+    /// Folds everything except an incomplete character at the end. Returns where that character begins, or
+    /// the length of `bytes` if there is none.
     fn fold(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
         let mut at = 0;
         loop {
@@ -81,12 +83,12 @@ impl Fold {
 
     fn letter(&mut self, letter: char, bytes: &[u8], out: &mut Vec<u8>) {
         match letter {
-            // Most text, and its own compatibility form: see the test of all characters.
+            // Most text. Copied as it is, which is faster, and which is what NFKC does too.
             _ if is_own_form(letter) => out.extend_from_slice(bytes),
             // The full-width forms of ASCII, at a constant distance.
             '\u{ff01}'..='\u{ff5e}' => out.push(bytes[2].wrapping_sub(0x80) + 0x20 + (bytes[1] & 3) * 0x40),
             '\u{a0}' => out.push(b' '),
-            // RFC 3490 §3.1 takes these for dots between labels.
+            // RFC 3490 §3.1 treats these as dots between labels.
             '\u{3002}' | '\u{ff61}' => out.push(b'.'),
             _ if parts_words(letter) => out.extend_from_slice(bytes),
             _ if letter.is_control() || is_invisible(letter) => {
@@ -167,7 +169,8 @@ fn is_own_form(letter: char) -> bool {
     )
 }
 
-/// Bytes that are not simply copied: those beyond ASCII, and control characters that show nothing.
+/// Bytes that are not simply copied: those beyond ASCII, and control characters except those that
+/// [`parts_words`] accepts.
 const CHANGES: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -183,7 +186,7 @@ mod tests {
     use super::super::lazy::tests::in_chunks;
     use super::*;
 
-    /// What is copied in one look is what is copied letter by letter.
+    /// Every character that [`is_east_asian`] accepts is copied unchanged by [`Fold::letter`], too.
     #[test]
     fn east_asian_letters_stay() {
         for letter in ('\u{800}'..=char::MAX).filter(|letter| letter.len_utf8() == 3) {

@@ -61,8 +61,8 @@ impl Join {
                 // Folding can split an escape (`\` and `n`). Scripts indent a continued line by more than one blank.
                 (Lines::Folded, Some(b'\\'), _) if blanks(after) == 1 => (0, 1),
                 (Lines::Folded, Some(b'\\'), _) => (1, blanks(after)),
-                // Folding can split `=` and its digits, too. Read as a soft line break and a blank, it would join no
-                // address.
+                // Folding can split `=` and its digits, too. A soft line break and a blank would not join an
+                // address anyway.
                 (Lines::Folded, Some(b'='), _) if begins_with_digits(after) => (0, 1),
                 (Lines::Folded, Some(b'='), _) => (1, 0),
                 (Lines::Folded, _, Some(b' ' | b'\t')) => (0, 1),

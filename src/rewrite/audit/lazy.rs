@@ -1,19 +1,22 @@
-//! A view that runs only where it could see something else than the plain one: near a fold, an escape,
-//! a tag. Elsewhere it costs the look for such a sign.
+//! A view that runs only near a sign of something that it would undo, such as a folded line, an escape or a
+//! tag. Elsewhere it would show the same text as the plain view, so only the search for such a sign costs
+//! time.
 
 use super::Needles;
 use super::stream::Form;
 
-/// Octets of context on both sides of a sign that are given to the view: more than any address takes
-/// that is written plainly.
+/// The number of octets before and after a sign that the view receives as context. It is larger than any
+/// address that is written without encoding.
 const CONTEXT: usize = 4 * 1_024;
-/// Stands where the text was cut, so that no word seems to begin or to end there.
+/// Replaces the text that is left out before and after the context, so that no word seems to begin or end at
+/// the cut.
 pub(super) const CUT: &[u8] = b"x";
 
-/// Who is told: the address, how it was written, and what kind of view saw it.
+/// The callback for each hit. It receives the index of the address, how the address was written, and the name
+/// of the kind of view that found it.
 pub(super) type Found<'a> = dyn FnMut(u32, Form, &'static str) + 'a;
 
-/// A view, or a chain of them.
+/// A view, or a chain of views.
 pub(super) trait Machine {
     fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>);
     fn finish(&mut self, needles: &Needles, found: &mut Found<'_>);
@@ -24,16 +27,16 @@ pub(super) trait Machine {
     }
 }
 
-/// The last octets of a text, for views that wake.
+/// The last octets of a text. A view that starts receives them as context.
 #[derive(Debug, Default)]
 pub(super) struct History {
     tail: Vec<u8>,
-    /// Some octets before the tail are forgotten.
+    /// Whether octets before the tail were dropped.
     cut: bool,
 }
 
 impl History {
-    /// Keeps octets that all views have had.
+    /// Adds octets that all views have received.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);
         if self.tail.len() > 3 * CONTEXT {
@@ -43,26 +46,26 @@ impl History {
         }
     }
 
-    /// What a view that wakes is given of them.
+    /// The part of the tail that a view receives when it starts.
     fn context(&self) -> &[u8] {
         &self.tail[self.tail.len().saturating_sub(CONTEXT)..]
     }
 
-    /// Whether something stood before the context.
+    /// Whether there was text before the context.
     fn is_cut(&self) -> bool {
         self.cut || self.tail.len() > CONTEXT
     }
 
-    /// The last octets.
+    /// The last octets of the text.
     pub(super) fn tail(&self) -> &[u8] {
         &self.tail
     }
 }
 
-/// A view that sleeps.
+/// A view that runs only near signs.
 pub(super) struct Lazy<M> {
     machine: Option<Box<M>>,
-    /// Octets since the last sign.
+    /// The number of octets since the last piece with a sign.
     quiet: usize,
 }
 
@@ -73,8 +76,11 @@ impl<M> Default for Lazy<M> {
 }
 
 impl<M: Machine> Lazy<M> {
-    /// Takes the next octets; `hot` says that they have a sign in them, `before` what came before them.
-    /// What is found must not depend on how a text was cut, so it has to come in the same pieces always.
+    /// Takes the next octets. `hot` says whether they contain a sign, and `before` holds the octets before
+    /// them.
+    ///
+    /// The pieces decide where the view starts and stops. The caller must therefore always divide the same
+    /// text into the same pieces, or the hits would depend on the chunks in which the message arrived.
     pub(super) fn feed(
         &mut self,
         needles: &Needles,
@@ -109,7 +115,7 @@ impl<M: Machine> Lazy<M> {
         self.machine.as_ref().is_some_and(|machine| machine.drops_tags())
     }
 
-    /// The text is over.
+    /// Finishes the view, if it is running, at the end of the text.
     pub(super) fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
         if let Some(mut machine) = self.machine.take() {
             machine.finish(needles, found);
@@ -121,7 +127,7 @@ impl<M: Machine> Lazy<M> {
 pub(super) mod tests {
     use super::*;
 
-    /// What a machine makes of a text, in whatever pieces it comes.
+    /// The output of a machine for a text. Asserts that it is the same for chunks of any size.
     pub(in super::super) fn in_chunks(text: &str, run: impl Fn(&str, usize) -> Vec<u8>) -> String {
         let whole = run(text, text.len().max(1));
         for size in [1, 2, 3, 7] {
@@ -158,7 +164,7 @@ pub(super) mod tests {
         feed(&vec![b'c'; CONTEXT], false);
         feed(b"?", true);
         lazy.finish(&needles, &mut |_, _, _| {});
-        // Each run of a letter once, with how often it came.
+        // Each run of equal octets as the octet and the length of the run.
         let seen = seen.borrow();
         let runs: Vec<(u8, usize)> =
             seen.chunk_by(|one, other| one == other).map(|run| (run[0], run.len())).collect();

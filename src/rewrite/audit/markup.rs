@@ -1,4 +1,4 @@
-//! The reading of a page: its tags dropped, as a browser drops them and as a coarser reader does.
+//! The views of a page: its tags removed as a browser removes them, and as a coarser reader does.
 
 use super::Needles;
 use super::lazy::{Found, History, Lazy, Machine};
@@ -9,8 +9,9 @@ use super::tags::StripTags;
 
 const TAGS: &str = "between tags";
 
-/// A text with its tags dropped as a browser does, and, where that differs, as a coarser reader who shows
-/// more. Values of attributes that are texts of their own are read, too.
+/// The text with its tags removed as a browser does. Where a coarser reader, which looks only at `<` and `>`,
+/// would show something else, a second view removes the tags as that reader does. Values of attributes that
+/// hold a text of their own are searched, too.
 pub(super) struct Markup {
     depth: u8,
     page: Page,
@@ -22,12 +23,12 @@ pub(super) struct Markup {
 }
 
 impl Markup {
-    /// A page.
+    /// For a page.
     pub(super) fn new(depth: u8) -> Self {
         Self::of(depth, Page::default())
     }
 
-    /// A page that stood in another text.
+    /// For a page inside another text.
     pub(super) fn within(depth: u8) -> Self {
         Self::of(depth, Page::within())
     }
@@ -71,7 +72,7 @@ impl Machine for Markup {
     }
 }
 
-/// A text without anything that looks like a tag.
+/// The text without anything that looks like a tag.
 struct Coarse {
     tags: StripTags,
     reading: Reading,

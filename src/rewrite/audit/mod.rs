@@ -1,16 +1,18 @@
-//! The audit: is a hidden recipient's address anywhere in a copy, in any encoding?
+//! The audit: checks whether the address of a hidden recipient is anywhere in a copy of a message, in any
+//! encoding.
 //!
-//! One search over what is decoded, while it streams in; the shared body once for all copies, each
-//! copy's rendered header on its own.
+//! The decoded message is searched as a stream while it arrives. All copies share one body, which is searched
+//! once. The header is rendered for each copy, and each rendered header is searched separately.
 //!
-//! * [`needles`] the addresses, and what counts as one of them being written somewhere
-//! * [`stream`] a view searched as it streams by; [`tokens`] base64 inside it
-//! * [`reading`] the views of a text, each a chain of machines: [`fold`] look-alike and invisible characters,
-//!   [`join`] cut lines, [`lines`] in other texts, [`escapes`], [`markup`] by [`tags`] and [`page`]; most are
-//!   [`lazy`], and all of them [`sleep`] while the [`gate`] is closed
-//! * [`header`] header blocks
-//! * [`places`] every place of a body, in every view
-//! * [`hits`] what was found
+//! * [`needles`]: the addresses to search for, and the rules for what counts as a written form of one
+//! * [`stream`]: searches one view as a stream; [`tokens`] finds base64 inside it
+//! * [`reading`]: the views of a text. Each is a chain of machines: [`fold`] handles compatibility forms and
+//!   invisible characters, [`join`] broken lines, [`lines`] broken lines whose line ends are escaped,
+//!   [`escapes`] escapes, [`markup`] tags, by [`tags`] and [`page`]. Most views run only where needed: see
+//!   [`lazy`]. All of them [`sleep`] while the [`gate`] is closed.
+//! * [`header`]: searches header blocks
+//! * [`places`]: searches every place of a body in all views that suit its kind
+//! * [`hits`]: the list of hits
 
 #[cfg(test)]
 mod bombs;
@@ -51,30 +53,31 @@ use places::Places;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Octets that go through all machines at a time: what bounds their buffers.
+/// The maximum number of octets of a body that pass through the walk and the search at a time. It bounds
+/// their buffers.
 const PIECE: usize = 32 * 1_024;
 
 /// A hidden address was found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Hit {
-    /// Whose address.
+    /// The address that was found.
     pub address: Address,
-    /// Where: `header Subject`, `part 1.2 (text/html)`, `report.zip › list.csv`.
+    /// Where it was found: `header Subject`, `part 1.2 (text/html)`, `report.zip › list.csv`.
     pub place: String,
     /// How it was written: `as text`, `base64`, `escaped`, `VERP`, …
     pub form: String,
 }
 
 impl Hit {
-    /// Whose address was found, and where.
+    /// The address that was found, and where.
     pub fn whose_and_where(&self) -> (&Address, &str) {
         (&self.address, &self.place)
     }
 }
 
 impl Needles {
-    /// Searches a rendered header block (folded or not): every field's raw, unfolded and decoded
-    /// forms, field names included.
+    /// Searches a rendered header block, whether folded or not: the raw, unfolded and decoded forms of each
+    /// field, including its name.
     pub fn search_header(&self, block: &[u8]) -> Vec<Hit> {
         let mut hits = Hits::default();
         header::search(self, block, "", &mut hits);
@@ -82,13 +85,13 @@ impl Needles {
     }
 }
 
-/// The streaming scan of one body: MIME walk, decoding, inspection and search in one pass.
+/// Scans one body as a stream: MIME walk, decoding, inspection and search in one pass.
 pub struct BodyScan {
     walker: Result<Walker, WalkError>,
     inspector: Hashing,
 }
 
-/// The inspection, with the leaves hashed as they go by.
+/// Passes what the walk finds to the inspection, and hashes the decoded leaves on the way.
 struct Hashing {
     inspector: Inspector<Places>,
     leaves: Leaves,
@@ -120,20 +123,20 @@ impl Visitor for Hashing {
     }
 }
 
-/// What the scan of a whole body gave.
+/// The result of the scan of a whole body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BodyReport {
     /// Facts for the policy.
     pub facts: BodyFacts,
-    /// Every needle found, each (address, place) once; at most 1,000 kept, but every address that
-    /// was found has at least one.
+    /// The hits, with each pair of address and place once. Their number is limited to 1,000, or to one for
+    /// each address found if that is more: every address that was found has at least one hit.
     pub hits: Vec<Hit>,
-    /// The hash of its leaves.
+    /// The hash of the decoded leaves of the body.
     pub variant: Variant,
 }
 
 impl BodyScan {
-    /// Starts a scan: `header` is the message's own header.
+    /// Starts a scan. `header` is the header of the message itself.
     pub fn new(header: &Header, needles: Arc<Needles>) -> Self {
         let inspector = Inspector::new(Places::new(needles));
         let mut inspector = Hashing { inspector, leaves: Leaves::default() };
@@ -160,7 +163,7 @@ impl BodyScan {
         self.inspector.inspector.has_pending()
     }
 
-    /// Ends the scan: opens the containers that came by.
+    /// Ends the scan. This opens and searches the containers that were deferred until the end.
     ///
     /// # Errors
     /// The body exceeds a limit of the MIME walk.

@@ -1,8 +1,8 @@
-//! The addresses that are searched for, indexed so that each `@` in a text costs one or two lookups.
+//! The addresses to search for, with an index so that each `@` in a text costs only a few lookups.
 //!
-//! Every written form of an address has a separator between local part and domain. The search jumps
-//! from separator to separator, asks whether what follows is a domain that matters, and only then
-//! looks at what stands before. Its cost does not depend on how many addresses are searched for.
+//! Every written form of an address has a separator between local part and domain. The search jumps from
+//! separator to separator. It first checks whether the domain of one of the addresses follows, and examines
+//! the text before the separator only if so. Its cost therefore does not depend on the number of addresses.
 
 use super::escapes::octet;
 use crate::message::Address;
@@ -10,35 +10,39 @@ use std::collections::HashMap;
 use std::ops::Range;
 use unicode_normalization::UnicodeNormalization;
 
-/// Blanks tolerated around an `@` (RFC 5322 §4.4 allows them, people fold there).
+/// The maximum number of blanks accepted on each side of an `@`. RFC 5322 §4.4 allows blanks there, and lines
+/// are folded there.
 const BLANKS: usize = 8;
-/// Longest domain looked at, in octets of text; a U-label in UTF-8 is longer than its A-label.
+/// The maximum length of a domain in a text, in octets. A U-label in UTF-8 can be longer than its A-label.
 const DOMAIN: usize = 512;
-/// Octets before an `@` that are looked at, at least.
+/// The minimum for the number of octets that are examined before a separator. Long local parts increase it.
 const LOCAL: usize = 64;
 /// Longest local part for which views may sleep.
 const PLAIN_LOCAL: usize = 256;
 
-/// Endings of file names that are top-level domains too. Others are known by not being any, so that
-/// `a@example.jp.pdf` is found while `a@example.com.br` is another address.
+/// File name extensions that are treated only as extensions although they are also top-level domains. An
+/// extension that is not a top-level domain needs no entry here. A domain ends before an extension, so
+/// `a@example.jp.pdf` contains `a@example.jp`, but `a@example.com.br` is a different address from
+/// `a@example.com`.
 const FILE_ENDINGS: [&str; 2] = ["zip", "mov"];
 
-/// The addresses to search for: built once a message, shared by body scan and header audits.
+/// The addresses to search for. Built once for each message and shared by the scan of the body and the audits
+/// of the headers.
 #[derive(Clone, Debug, Default)]
 pub struct Needles {
     addresses: Vec<Address>,
-    /// Comparison key to position.
+    /// The index of each address, by its comparison key.
     keys: HashMap<Box<str>, u32>,
-    /// A-label domains, and their Unicode forms, to the A-label.
+    /// The domains in the form of A-labels, by that form and by their Unicode form.
     domains: HashMap<Box<str>, Box<str>>,
-    /// Some local part is not ASCII.
+    /// Whether any local part is not ASCII.
     wide_locals: bool,
-    /// Some domain has a Unicode form.
+    /// Whether any domain has a Unicode form.
     wide_domains: bool,
     longest_local: usize,
     /// Some local part must be quoted, or is very long.
     odd_locals: bool,
-    /// The octets with which a domain that matters may begin.
+    /// The octets with which a written form of any of the domains may begin.
     starts: Starts,
     /// The first letters of all domains, as many as [`Self::START`] and fewer; whether they are all it has.
     beginnings: HashMap<[u8; Needles::START], bool>,
@@ -61,19 +65,20 @@ impl Starts {
     }
 }
 
-/// One candidate around a separator.
+/// A separator in a text, where an address may be written.
 pub(super) struct Spot<'a> {
     /// The text.
     pub(super) text: &'a [u8],
-    /// Where the separator is.
+    /// The position of the separator.
     pub(super) at: usize,
-    /// Octets as they came, of whatever encoding: a soft line break of quoted-printable ends no word, for the
-    /// words stand in the decoded text, too.
+    /// Whether the text is undecoded, so that its encoding is unknown. A soft line break of quoted-printable
+    /// then does not end a word, because half a word could look like a different address. Nothing is missed,
+    /// because the decoded text is searched, too.
     pub(super) is_raw: bool,
 }
 
 impl Needles {
-    /// Builds the search for these addresses (up to tens of thousands).
+    /// Builds the index of these addresses. There can be tens of thousands of them.
     pub fn new(addresses: Vec<Address>) -> Self {
         let mut needles = Self { longest_local: LOCAL, ..Self::default() };
         for (index, address) in addresses.iter().enumerate() {
@@ -107,24 +112,25 @@ impl Needles {
             }
         }
         if needles.wide_domains {
-            // Forms of a letter that fold to another.
+            // The domain may begin with a compatibility form of its first character, such as a fullwidth
+            // letter.
             (0x80..=0xff).for_each(|octet| needles.starts.add(octet));
         }
         needles.addresses = addresses;
         needles
     }
 
-    /// What is searched for.
+    /// The addresses to search for.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
-    /// Octets around a separator that decide whether it is a hit.
+    /// How many octets before and after a separator decide whether there is a hit.
     pub(super) fn reach(&self) -> usize {
         self.longest_local.max(DOMAIN) + 2 * BLANKS + 16
     }
 
-    /// The address written around this separator, if it is one of ours.
+    /// The index of the address that is written around this separator, if it is one of those searched for.
     pub(super) fn at(&self, spot: &Spot<'_>) -> Option<u32> {
         let blanks = spot.text[spot.at] == b'@';
         let start = if blanks { skip_blanks(spot.text, spot.at + 1) } else { spot.at + 1 };
@@ -182,24 +188,27 @@ impl Needles {
         !(self.odd_locals || self.wide_locals || self.wide_domains)
     }
 
-    /// Whether the beginning of a domain that matters may stand here, or is too far to be seen. UTF-16 has a
-    /// zero before each letter or behind it.
+    /// Whether one of the domains may begin here, judged by the first octet after blanks. Also true if the
+    /// text ends before that octet, and if the octet is zero: in UTF-16, there is a zero before or after each
+    /// ASCII letter.
     pub(super) fn may_follow(&self, text: &[u8]) -> bool {
         let start = skip_blanks(text, 0);
         text.get(start).is_none_or(|&first| first == 0 || self.starts.0[usize::from(first)])
     }
 
-    /// Whether a domain that matters stands here; `goes_on` says that the text is cut off at its end.
+    /// Whether one of the domains is written here, or may be. `goes_on` says whether more text may follow
+    /// that is not in `text`.
     pub(super) fn may_be_followed(&self, text: &[u8], goes_on: bool) -> bool {
         let domain = &text[skip_blanks(text, 0)..];
-        // What is cut off, or UTF-16, cannot be told.
+        // If the domain may be incomplete, or may be UTF-16, the answer is yes, because it cannot be checked
+        // here.
         let whole = domain.iter().any(|&octet| octet < 0x80 && !is_domain(octet) && octet != b'[');
         domain.first().is_none_or(|&first| first == 0)
             || (goes_on && !whole)
             || self.domains_at(domain).iter().any(Option::is_some)
     }
 
-    /// The domains (in comparison form) that the text may begin with, longest first.
+    /// The domains, in comparison form, with which the text may begin. The longest comes first.
     fn domains_at(&self, text: &[u8]) -> [Option<&str>; 3] {
         let text = &text[..text.len().min(DOMAIN)];
         if text.first() == Some(&b'[') {
@@ -207,7 +216,8 @@ impl Needles {
             return [self.domain(&String::from_utf8_lossy(literal).to_lowercase()), None, None];
         }
         let end = text.iter().position(|&byte| !is_domain(byte)).unwrap_or(text.len());
-        // In a zip file, the next entry begins right behind a name.
+        // In a ZIP file, the signature of the next entry may follow directly after a file name. It is `PK`
+        // and an octet from 1 to 8.
         let ascii = match text.get(end) {
             Some(1..=8) => text[..end].strip_suffix(b"PK").unwrap_or(&text[..end]),
             _ => &text[..end],
@@ -233,8 +243,8 @@ impl Needles {
         self.domains.get(text).map(AsRef::as_ref)
     }
 
-    /// The whole run, or what is left of it without endings that cannot belong to a domain. `written` is
-    /// the run as it stands in the text.
+    /// The domain that the run is, either as a whole or after the removal of endings that cannot belong to a
+    /// domain. `run` is in lower case, and `written` is the text before it was put in lower case.
     fn narrow_domain(&self, run: &str, written: &[u8]) -> Option<&str> {
         let mut run = run.trim_end_matches(['.', '-', '_']);
         loop {
@@ -249,7 +259,7 @@ impl Needles {
             if is_top_level(last) && !begins_sentence(written, before.len()) {
                 return None;
             }
-            // `x.jp-` or `x.jp_` and more: the label up to there may be the real end.
+            // In `x.jp-text` or `x.jp_text`, the domain may end before the hyphen or the underscore.
             run = match last.split_once(['-', '_']) {
                 Some((label, _)) if !label.is_empty() => &run[..before.len() + 1 + label.len()],
                 _ => before,
@@ -257,7 +267,7 @@ impl Needles {
         }
     }
 
-    /// A domain with letters beyond ASCII: the longest beginning that is known.
+    /// For text with characters beyond ASCII: the longest of the domains with which it begins.
     fn wide_domain(&self, text: &[u8]) -> Option<&str> {
         let text = match std::str::from_utf8(text) {
             Ok(text) => text,
@@ -274,7 +284,7 @@ impl Needles {
         ends.into_iter().rev().find_map(|end| self.domain(&folded[..end]))
     }
 
-    /// Whether one of our local parts of this domain stands before the separator.
+    /// The index of the address at this domain whose local part is written before the separator, if any.
     fn local_before(&self, spot: &Spot<'_>, domain: &str) -> Option<u32> {
         let text = spot.text;
         let mut end = spot.at;
@@ -293,9 +303,11 @@ impl Needles {
         self.longest_of(text, start..end, domain, (wide, is_verp, spot.is_raw))
     }
 
-    /// The longest ending of the run that is a known local part and begins at an edge.
+    /// The index of the address whose local part is an ending of the run and begins where an address may
+    /// begin (see [`is_edge`]).
     ///
-    /// A known address always wins over a shorter one at its end: `info-sales@` is not `sales@`.
+    /// If several addresses match, the longest is chosen: `info-sales@` is not reported as `sales@` if both
+    /// are searched for.
     fn longest_of(
         &self,
         text: &[u8],
@@ -311,7 +323,8 @@ impl Needles {
             if wide {
                 key.push_str(&fold(&String::from_utf8_lossy(local)));
             } else {
-                // An octet beyond ASCII becomes a letter that no key has here.
+                // An octet beyond ASCII becomes a character beyond ASCII. Then no key matches, which is
+                // right: the text has such octets here only if all local parts searched for are ASCII.
                 key.extend(local.iter().map(|byte| char::from(byte.to_ascii_lowercase())));
             }
             key.push('@');
@@ -320,7 +333,8 @@ impl Needles {
         })
     }
 
-    /// `"local part"@domain`: `before` ends where the closing quote was.
+    /// The index of the address with a quoted local part, as in `"local part"@domain`. `before` is the text
+    /// before the closing quote.
     fn quoted_before(&self, before: &[u8], domain: &str) -> Option<u32> {
         let before = &before[before.len().saturating_sub(self.longest_local)..];
         let mut inner = Vec::new();
@@ -342,7 +356,7 @@ impl Needles {
     }
 }
 
-/// Unicode in comparison form: NFKC, lower case.
+/// The comparison form of a Unicode text: NFKC and lower case, with the result composed again (NFC).
 fn fold(text: &str) -> String {
     text.nfkc().collect::<String>().to_lowercase().nfc().collect()
 }
@@ -368,22 +382,24 @@ fn is_local(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte >= 0x80 || b"!#$%&'*+-/=?^_`{|}~.".contains(&byte)
 }
 
-/// Whether a label ends domains: a top-level domain that the list of public suffixes knows, or what
-/// may be one in the form of an A-label.
+/// Whether a label can be the last one of a domain: a top-level domain on the Public Suffix List, or any
+/// A-label, which may be one. [`FILE_ENDINGS`] are excluded.
 fn is_top_level(label: &str) -> bool {
     label.starts_with("xn--")
         || (psl::suffix(label.as_bytes()).is_some_and(|suffix| suffix.is_known())
             && !FILE_ENDINGS.contains(&label))
 }
 
-/// Whether the dot at `dot` ends a sentence and the next begins without a blank, `p@x.jp.It is`.
+/// Whether the dot at `dot` ends a sentence and the next sentence follows without a blank, as in
+/// `p@x.jp.It is`.
 fn begins_sentence(written: &[u8], dot: usize) -> bool {
     let label = written[..dot].rsplit(|&byte| byte == b'.').next().unwrap_or_default();
     let small = label.first().is_some_and(u8::is_ascii_lowercase);
     small && written.get(dot + 1).is_some_and(u8::is_ascii_uppercase)
 }
 
-/// Where the last label, which begins at `start`, ends if the next word follows without a blank: `p@x.jpTel`.
+/// Where the last label ends if a capitalized word follows it without a blank, as in `p@x.jpTel`. The label
+/// begins at `start`.
 fn ends_before_capital(written: &[u8], start: usize) -> Option<usize> {
     let pairs = written.get(start..)?.windows(2);
     let end =
@@ -391,7 +407,7 @@ fn ends_before_capital(written: &[u8], start: usize) -> Option<usize> {
     end.map(|at| start + at + 1)
 }
 
-/// Whether the domain at the beginning of this text goes on behind a soft line break of quoted-printable.
+/// Whether the domain at the beginning of this text continues after a soft line break of quoted-printable.
 fn goes_on(text: &[u8]) -> bool {
     let end = text.iter().take(DOMAIN).take_while(|byte| is_domain(**byte)).count();
     match &text[end..] {
@@ -400,7 +416,8 @@ fn goes_on(text: &[u8]) -> bool {
     }
 }
 
-/// Whether a soft line break of quoted-printable ends here, within a word, or before what joins one.
+/// Whether the text ends in a soft line break of quoted-printable that divides a word. One of `._-+` may
+/// follow the break, because it joins the parts of a word, too.
 fn goes_before(text: &[u8]) -> bool {
     let joins = |byte: u8| b"._-+".contains(&byte);
     let text = text.split_last().filter(|(last, _)| joins(**last)).map_or(text, |(_, before)| before);
@@ -409,27 +426,31 @@ fn goes_before(text: &[u8]) -> bool {
     last.is_some_and(|byte| byte.is_ascii_alphanumeric() || joins(*byte))
 }
 
-/// Whether an address may begin here. Letters and digits before it make it another address, and so
-/// does a dot, hyphen, plus or underscore that joins it to some; any other character is in doubt, so
-/// it may. Bounce addresses put a name of their own before `local=domain`, with a hyphen or a plus.
+/// Whether an address may begin at `start`. It may not if a letter or digit comes directly before, or a
+/// letter or digit followed by a dot, hyphen, plus or underscore, because these belong to a different, longer
+/// address, unless they end an escape. After any other character, it may: in doubt, the audit reports a hit.
+/// In a bounce address (`is_verp`), an address may also begin after a hyphen or a plus, because they separate
+/// the sender's own name from `local=domain`.
 fn is_edge(text: &[u8], start: usize, is_verp: bool) -> bool {
     let before = |back: usize| start.checked_sub(back).map(|at| text[at]);
     match before(1) {
-        // The shift back to ASCII in ISO-2022-JP, `ESC ( B`, is no letter.
+        // The last octet of an escape sequence of ISO-2022-JP, such as `ESC ( B` for the return to ASCII, is
+        // not a letter of the text.
         Some(b'B' | b'J' | b'I') if before(2) == Some(b'(') && before(3) == Some(0x1b) => true,
         Some(byte) if byte.is_ascii_alphanumeric() => ends_escape(&text[..start]),
         Some(b'-' | b'+') if is_verp => true,
         Some(b'.' | b'_' | b'-' | b'+') => {
             !before(2).is_some_and(|byte| byte.is_ascii_alphanumeric()) || ends_escape(&text[..start - 1])
         }
-        // Not in the middle of a character.
+        // An address may not begin in the middle of a UTF-8 character.
         Some(byte) if byte >= 0x80 => text.get(start).is_none_or(|next| !(0x80..0xc0).contains(next)),
         _ => true,
     }
 }
 
-/// Whether the text ends in an escape that stands for something that parts words: `\n` of many formats,
-/// `\012` of C, `=0A` of quoted-printable. It may be a backslash and a word, too: both are searched.
+/// Whether the text ends in an escape for a character that separates words: `\n` in many formats, `\012` in
+/// C, `=0A` in quoted-printable. What looks like an escape may also be a backslash and the beginning of a
+/// word, so the search tries both readings.
 fn ends_escape(text: &[u8]) -> bool {
     let parts = |octet: u8| !(octet.is_ascii_alphanumeric() || b"._+-".contains(&octet));
     match text {

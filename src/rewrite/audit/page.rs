@@ -1,43 +1,45 @@
-//! HTML as a browser shows it: a tokenizer by the rules of the HTML standard (§13.2.5) that keeps the text
-//! and drops tags, comments, scripts and styles. It streams, holds no more than one attribute, and may
-//! wait between threads, which is why it is not `html5ever`; a test holds it against that.
+//! Extracts the text that a browser shows of an HTML page: a tokenizer that follows the HTML standard
+//! (§13.2.5), keeps the text, and drops tags, comments, scripts and styles. It works on a stream, and keeps
+//! at most one attribute in memory. A scan can pause and continue on another thread, which `html5ever` does
+//! not allow. A test compares the two.
 
 use super::escapes::{Digits, Unescape};
 use super::tags::begins_line;
 use crate::message::walk::transfer::Base64;
 use memchr::{memchr, memchr2};
 
-/// Longest value of an attribute that is looked into, in octets.
+/// The maximum length of an attribute value that is examined, in octets. The rest is ignored.
 const VALUE: usize = 256 * 1_024;
-/// Longest name that is told apart.
+/// The maximum length of a name. Longer names are cut, because all names that matter are shorter.
 const NAME: usize = 16;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
     #[default]
     Text,
-    /// After `<`; whether `/` came, too.
+    /// After `<`.
     Open,
+    /// After `</`.
     EndOpen,
     TagName,
     BeforeName,
     AttributeName,
     AfterName,
     BeforeValue,
-    /// In a value that this octet ends; 0 for one without quotes.
+    /// In an attribute value that ends with this quote; 0 for a value without quotes.
     Value(u8),
-    /// In a page within another text: after a quote that followed its like.
+    /// After two of these quotes at the start of a value. Used only for a page embedded in another text.
     Empty(u8),
-    /// After `<!`, and the dash that may have come.
+    /// After `<!`, or after `<!-` if true.
     Declaration(bool),
     Comment(Dashes),
-    /// `<?x>`, `<!x>`, `</ >`.
+    /// In a bogus comment, as the standard calls it: `<?x>`, `<!x>` or `</ >`.
     Bogus,
-    /// In a script or the like, with the octets of its end tag that were seen.
+    /// In a script or a similar element; how many octets of its end tag were seen.
     Raw(usize),
 }
 
-/// How far a comment's end has come (§13.2.5.43 to §13.2.5.52).
+/// The state in a comment: which characters of its end were just seen (§13.2.5.43 to §13.2.5.52).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dashes {
     Start,
@@ -48,36 +50,39 @@ enum Dashes {
     Bang,
 }
 
-/// The machine.
+/// The tokenizer of one page.
 #[derive(Debug, Default)]
 pub(super) struct Page {
     state: State,
     closing: bool,
-    /// The tag's name; the element's whose raw text this is.
+    /// The name of the current tag, or of the element whose raw text is being read.
     name: Vec<u8>,
     attribute: Vec<u8>,
     value: Vec<u8>,
-    /// Open `template` elements: what they hold is not shown.
+    /// The number of open `template` elements. Browsers do not show their contents.
     templates: usize,
-    /// An end tag in raw text, so far: text if it turns out to be none.
+    /// The octets in raw text that may be the start of its end tag. If it is not there, they are text.
     ending: Vec<u8>,
-    /// A reader who looks at nothing but `<` and `>` sees something else since this was last asked.
+    /// Whether a reader that looks only at `<` and `>` may have seen a different text since the last call of
+    /// [`Page::take_differs`].
     differs: bool,
-    /// The page stood in another text, whose blanks and quotes are written in its way: see [`Page::within`].
+    /// The page is embedded in another text, which changes how blanks and quotes are written: see
+    /// [`Page::within`].
     within: bool,
-    /// In such a page: the octet before, in a tag.
+    /// The octet that was last passed to [`Page::as_blank`].
     before: u8,
 }
 
 impl Page {
-    /// A page that stood in another text. There `\n` and `=0A` in a tag are blanks (JSON, calendars,
-    /// quoted-printable that was written into a text), and the quotes of a value are doubled (CSV). In the text
-    /// between tags they stay, for the search knows both readings of them.
+    /// A page that is embedded in another text. In its tags, `\n` and `=0A` are blanks (JSON, calendars,
+    /// quoted-printable inside a text), and the quotes of a value may be doubled (CSV). In the text between
+    /// tags, they are kept, because the search reads them both ways.
     pub(super) fn within() -> Self {
         Self { within: true, ..Self::default() }
     }
 
-    /// Text goes to `shown`; what attributes hold that is written in a way of its own, to `aside`.
+    /// Reads the next octets. The text of the page is written to `shown`. Attribute values that have an
+    /// encoding of their own are decoded and written to `aside`.
     pub(super) fn feed(&mut self, mut bytes: &[u8], shown: &mut Vec<u8>, aside: &mut Vec<u8>) {
         self.compare();
         while !bytes.is_empty() {
@@ -102,12 +107,14 @@ impl Page {
         self.compare();
     }
 
-    /// Whether a coarser reader sees something else in what came since the last call.
+    /// Whether a reader that looks only at `<` and `>` may have seen a different text since the last call.
     pub(super) fn take_differs(&mut self) -> bool {
         std::mem::take(&mut self.differs)
     }
 
-    /// In a script, a comment or the like, `<` and `>` are no signs of tags.
+    /// Notes whether a reader that looks only at `<` and `>` may see a different text in the current state:
+    /// in a script, a comment and the like, `<` and `>` do not mark tags, and the contents of a `template`
+    /// are not shown.
     fn compare(&mut self) {
         self.differs |= self.templates > 0
             || matches!(self.state, State::Raw(_) | State::Comment(_) | State::Declaration(_) | State::Bogus);
@@ -128,7 +135,7 @@ impl Page {
         end.map_or(bytes.len(), |at| at + 1)
     }
 
-    /// Letters of a name.
+    /// Reads the octets at the start of `bytes` that belong to a name. Returns how many they are.
     fn name(&mut self, bytes: &[u8]) -> usize {
         let length = bytes.iter().position(|&byte| !is_name(byte)).unwrap_or(bytes.len());
         let name = if self.state == State::TagName { &mut self.name } else { &mut self.attribute };
@@ -137,7 +144,7 @@ impl Page {
         length
     }
 
-    /// One octet in a tag; gives how many were used, for some are looked at again.
+    /// Reads one octet in a tag. Returns 1, or 0 if the next state has to read the same octet again.
     fn step(&mut self, byte: u8, shown: &mut Vec<u8>) -> usize {
         let byte = self.as_blank(byte);
         let blank = byte.is_ascii_whitespace();
@@ -201,14 +208,16 @@ impl Page {
         used
     }
 
-    /// An octet in a tag; a blank where it is part of one that is written `\n`.
+    /// Returns an octet of a tag, or a space if the page is embedded and the octet belongs to an escaped
+    /// blank such as `\n`.
     fn as_blank(&mut self, byte: u8) -> u8 {
         let escaped =
             std::mem::replace(&mut self.before, byte) == b'\\' && matches!(byte, b'n' | b'r' | b't' | b'f');
         if self.within && (escaped || byte == b'\\') { b' ' } else { byte }
     }
 
-    /// After a quote that followed its like: the value is empty, or its quotes are doubled.
+    /// Looks at the octet after two quotes at the start of a value. It decides whether the value is empty or
+    /// its quotes are doubled.
     fn empty(&mut self, byte: u8, end: u8) -> usize {
         let over = byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/' | b'\\');
         self.state = if over { State::BeforeName } else { State::Value(end) };
@@ -240,7 +249,7 @@ impl Page {
         at + 1
     }
 
-    /// A tag is over: what it does to the text.
+    /// Ends a tag, and applies its effect on the text.
     fn tag(&mut self, shown: &mut Vec<u8>) -> usize {
         self.state = State::Text;
         match self.name.as_slice() {
@@ -282,7 +291,7 @@ impl Page {
         1
     }
 
-    /// In an element whose content is no markup, until its end tag.
+    /// Reads the content of an element in which tags are not recognised, up to its end tag.
     fn raw(&mut self, bytes: &[u8], seen: usize, shown: &mut Vec<u8>) -> usize {
         let visible = matches!(self.name.as_slice(), b"title" | b"textarea" | b"xmp");
         if seen == 0 {
@@ -324,7 +333,7 @@ impl Page {
     }
 }
 
-/// Makes blanks of a value's `\n` and its like.
+/// Replaces `\n`, `\r` and `\t` in a value by the characters that they stand for.
 fn with_blanks(value: &mut Vec<u8>) {
     if memchr(b'\\', value).is_none() {
         return;
@@ -348,8 +357,9 @@ fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-'
 }
 
-/// What a value holds that a search of the page's octets cannot see: a `data:` URI, a page, a link with
-/// line ends in it, which browsers drop.
+/// Decodes a value in which a search of the page's octets could miss an address: a `data:` URI, a page
+/// (`srcdoc`), or a link with line ends or tabs in it, which browsers remove. A value with a character
+/// reference near its start is decoded, too, because it may be a `data:` URI.
 fn look_into(attribute: &[u8], value: &[u8], aside: &mut Vec<u8>) {
     let start = value.trim_ascii_start();
     let start = &start[..start.len().min(16)];
@@ -377,7 +387,8 @@ fn look_into(attribute: &[u8], value: &[u8], aside: &mut Vec<u8>) {
     aside.push(b'\n');
 }
 
-/// RFC 2397, after `data:`.
+/// Decodes a `data:` URI (RFC 2397), of which `uri` is the part after `data:`. Images other than SVG, fonts,
+/// audio and video are skipped.
 fn data(uri: &[u8], aside: &mut Vec<u8>) {
     let Some(comma) = memchr(b',', uri) else { return };
     let kind = uri[..comma].to_ascii_lowercase();

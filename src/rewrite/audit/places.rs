@@ -1,4 +1,5 @@
-//! Every place of a body that the inspection opens, searched in every view its kind asks for.
+//! Searches every place of a body that the inspection opens, in each view that the kind of the place
+//! requires.
 
 use super::hits::Hits;
 use super::lazy::{Found, Machine};
@@ -10,13 +11,14 @@ use super::{Hit, Needles, header};
 use crate::message::open::{Kind, TextSink, UNHEARD};
 use std::sync::Arc;
 
-/// Where bytes stand that belong to no part.
+/// The name of the place for bytes that belong to no part.
 const STRAY: &str = "between the parts";
-/// Where the whole body is searched undecoded; named only when nothing says it better.
+/// The name of the place in which the whole body is searched without decoding. A hit in it is reported only
+/// if the address was not found in any other place.
 const RAW: &str = "body";
-/// Octets of a text that go through all views at a time.
+/// The number of octets of a text that are passed to all views at a time.
 const BLOCK: usize = 4 * 1_024;
-/// How deep a page's texts of other kinds are followed.
+/// How many levels of texts nested in a page are read, such as a page in a `data:` URI.
 const DEPTH: u8 = 2;
 
 /// The search of all places of one body.
@@ -31,13 +33,13 @@ pub(crate) struct Places {
 struct Place {
     name: Arc<str>,
     views: Views,
-    /// Octets until they are a block.
+    /// Collects octets until they fill a block.
     block: Vec<u8>,
 }
 
 /// How a place is searched.
 enum Views {
-    /// As octets.
+    /// As octets, in a single view.
     Bytes(&'static str, Stream),
     Text(Box<Reading>),
     Html(Box<(Reading, Markup)>),
@@ -79,7 +81,8 @@ impl Place {
         Self { name: Arc::from(place), views, block: Vec::new() }
     }
 
-    /// Views wake and sleep by blocks: those are the same however the place comes.
+    /// Searches the next octets. Some views start and stop at the boundaries of blocks. Blocks have a fixed
+    /// size, so that the chunks in which a place arrives do not change what is found.
     fn feed(&mut self, needles: &Needles, hits: &mut Hits, mut bytes: &[u8]) {
         if needles.addresses().is_empty() {
             return;
@@ -122,12 +125,13 @@ impl Places {
         Self { needles, hits: Hits::default(), open: Vec::new(), raw, stray }
     }
 
-    /// The body's bytes as they came, whatever they claim to be.
+    /// Searches the next bytes of the body as they were received, whatever type or encoding is declared for
+    /// them.
     pub(super) fn raw(&mut self, bytes: &[u8]) {
         self.raw.feed(&self.needles, &mut self.hits, bytes);
     }
 
-    /// Ends the search.
+    /// Ends the search, and returns what was found.
     pub(super) fn finish(mut self) -> Vec<Hit> {
         for stream in 0..self.open.len() {
             self.close(stream);

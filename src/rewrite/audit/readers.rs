@@ -1,5 +1,5 @@
-//! What readers' programs make of a text: cases of every format, and random addresses through encoders of
-//! the tests' own, cut at random.
+//! Tests: an address is found if the program of some reader would show it. The tests use examples of each
+//! format, and random addresses that encoders in this module write, in chunks of random size.
 
 mod nested;
 
@@ -128,7 +128,7 @@ fn neighbours_are_not_hit() {
     }
 }
 
-/// An encoder, and what it is given to choose by.
+/// An encoder. The function that it receives makes its choices: it returns a number below its argument.
 type Encoder = fn(&str, &mut dyn FnMut(usize) -> usize) -> String;
 
 fn letters(
@@ -141,7 +141,7 @@ fn letters(
         .collect()
 }
 
-/// Puts something between some letters.
+/// Inserts some of the pieces between letters, as `chance` decides.
 fn between(text: &str, chance: &mut dyn FnMut(usize) -> usize, pieces: &[&str]) -> String {
     text.chars().fold(String::new(), |mut out, letter| {
         if !out.is_empty() && chance(4) == 0 {
@@ -239,7 +239,8 @@ proptest! {
         prop_assert!(!hits.is_empty(), "{} {}", name, String::from_utf8_lossy(&message));
         let whole = scan_in(&message, &needles(&[&text]), message.len()).unwrap().hits;
         prop_assert_eq!(&hits, &whole);
-        // Somebody whose address is longer; where it is cut, the octets show the shorter one.
+        // A longer address, which belongs to someone else, must not be a hit. This is required only of these
+        // encoders: the others can split the longer address so that the octets show the shorter one.
         if !["quoted-printable", "json", "percent"].contains(&name) {
             return Ok(());
         }
@@ -255,7 +256,9 @@ proptest! {
     }
 }
 
-/// Wherever an encoder cuts a line of quoted-printable, the octets must not show another address than the text.
+/// Wherever an encoder inserts a soft line break of quoted-printable, an address in the decoded text is
+/// found. It is not found if the decoded text has a longer address, of which the undecoded octets show only a
+/// part.
 #[test]
 fn soft_breaks_anywhere() {
     let longer =
@@ -272,11 +275,12 @@ fn soft_breaks_anywhere() {
             assert_eq!(!hits.is_empty(), expected, "{body:?}");
         }
     }
-    // Where nothing is quoted-printable, `=` at the end of a line is one.
+    // In a text that is not quoted-printable, `=` at the end of a line is an equals sign, which ends a word.
     assert_eq!(found(&message_of("plain", "to=\r\ntaro@example.com=\r\nx"), &[NEEDLE]), [NEEDLE]);
 }
 
-/// Strings of older programs' files, in UTF-16 at odd and even places, between letters of any half.
+/// Strings in files of older programs: UTF-16 in both byte orders, at odd and even offsets, between Japanese
+/// and English words. Read in the wrong byte order, `xtaro@` looks like `taro@`.
 #[test]
 fn utf_16_in_octets() {
     let texts =
@@ -301,7 +305,7 @@ fn utf_16_in_octets() {
     }
 }
 
-/// What stands behind a domain without a blank: the next word, the structure of an archive.
+/// What can follow a domain without a space: the next word, or the structure of an archive.
 #[test]
 fn words_and_octets_behind_a_domain() {
     for (name, expected) in [
@@ -326,7 +330,8 @@ fn words_and_octets_behind_a_domain() {
     }
 }
 
-/// Twice the text, no more than about twice the time, in whatever state of the machines.
+/// The time grows about linearly with the length of the text, whatever state the text puts the views in.
+/// Quadratic work would take 64 times as long for a text that is eight times as long.
 #[test]
 fn time_grows_with_the_text() {
     let units = [

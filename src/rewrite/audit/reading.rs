@@ -1,5 +1,5 @@
-//! How a text is read: as it stands, and wherever it could say something else to a reader's program,
-//! with its lines joined, its escapes undone, its tags dropped.
+//! The views of a text: the text as it is and, wherever a reader's program could show something else, the
+//! text with its lines joined, its escapes decoded, or its tags removed.
 
 use super::Needles;
 use super::escapes::{self, Digits, Unescape};
@@ -15,47 +15,48 @@ use memchr::{memchr_iter, memchr3_iter, memmem};
 pub(super) const ESCAPED: &str = "escaped";
 const JOINED: &str = "folded";
 
-/// What a reading looks for.
+/// What a [`Reading`] searches for, and in which views.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
-    /// What a hit in the text as it stands is called.
+    /// The name for a hit in the unchanged text.
     pub(super) form: &'static str,
-    /// Base64 inside the text.
+    /// Whether base64 inside the text is searched.
     pub(super) tokens: bool,
-    /// Lines are joined.
+    /// Whether lines are joined.
     pub(super) joins: bool,
-    /// How deep markup within escapes, and `data:` within markup, is followed.
+    /// How many more levels are searched of markup inside escaped text, and of `data:` values inside markup.
     pub(super) depth: u8,
-    /// How deep lines that were cut before the text was escaped are followed.
+    /// How many more levels are searched of texts whose lines were broken before they were escaped.
     pub(super) lines: u8,
-    /// The text's own tags are read elsewhere.
+    /// The text is HTML. Its own tags are removed in a separate view ([`Markup`]).
     pub(super) is_html: bool,
 }
 
 impl Plan {
-    /// A text that is not part of another.
+    /// For a text that is not part of another one.
     pub(super) fn text(form: &'static str, is_html: bool) -> Self {
         Self { form, tokens: true, joins: true, depth: 2, lines: 2, is_html }
     }
 
-    /// A text that was made of another.
+    /// For a text that was derived from another one.
     pub(super) fn derived(form: &'static str, depth: u8) -> Self {
         Self { form, tokens: false, joins: false, depth, lines: depth, is_html: false }
     }
 }
 
-/// Letters: look-alikes made plain; invisible ones left out, and taken for blanks.
+/// Searches the text with look-alike characters replaced by plain ones. Invisible characters are removed; a
+/// second view replaces them by blanks.
 struct Letters {
     form: &'static str,
     fold: Fold,
     stream: Stream,
     parted: Lazy<Parted>,
     before: History,
-    /// What the last octets were made to.
+    /// The last octets, after characters were replaced.
     text: Vec<u8>,
 }
 
-/// Letters with invisible ones taken for blanks.
+/// The same text with invisible characters replaced by blanks.
 struct Parted {
     form: &'static str,
     fold: Fold,
@@ -119,10 +120,10 @@ impl Machine for Parted {
     }
 }
 
-/// All views of a text.
+/// All views of one text.
 pub(super) struct Views {
     plan: Plan,
-    /// The last octets as they came, and as letters.
+    /// The last octets as they are, and (`plain`) as [`Letters`] has changed them.
     raw: History,
     plain: History,
     letters: Letters,
@@ -131,7 +132,7 @@ pub(super) struct Views {
     form: Lazy<Escapes>,
     folded: Lazy<Joined>,
     flowed: Lazy<Joined>,
-    /// Lines that were cut before the text was escaped.
+    /// For lines that were broken before the text was escaped.
     within: Lazy<Within>,
 }
 
@@ -151,7 +152,7 @@ impl Views {
         }
     }
 
-    /// The views of the text as letters.
+    /// Feeds the views that work on the text as [`Letters`] has changed it.
     fn views(&mut self, needles: &Needles, found: &mut Found<'_>) {
         let text = self.letters.text.as_slice();
         let plan = self.plan;
@@ -206,14 +207,15 @@ impl Machine for Views {
     }
 }
 
-/// Whether `%40` stands in these octets: in a form a `+` before it is a blank.
+/// Whether these octets, or the boundary between `before` and them, contain `%40`. Such a text may be form
+/// data, where a `+` before the address is a blank.
 fn may_be_form(before: &[u8], text: &[u8]) -> bool {
     let seam: Vec<u8> =
         before[before.len().saturating_sub(2)..].iter().chain(text.iter().take(2)).copied().collect();
     memmem::find(&seam, b"%40").is_some() || memmem::find(text, b"%40").is_some()
 }
 
-/// A text with its lines joined, read again.
+/// All views of the text after its lines were joined.
 struct Joined {
     join: Join,
     reading: Box<Reading>,
@@ -222,7 +224,7 @@ struct Joined {
 
 impl Joined {
     fn new(lines: Lines, plan: Plan) -> Self {
-        // A text is flowed once.
+        // A text is formatted as flowed text only once, so at most one more level is searched.
         let lines_left = if lines == Lines::Flowed { plan.lines.min(1) } else { plan.lines };
         let plan = Plan { form: JOINED, joins: false, lines: lines_left, is_html: false, ..plan };
         Self { join: Join::new(lines), reading: Box::new(Reading::new(plan)), text: Vec::new() }
@@ -248,8 +250,8 @@ impl Machine for Joined {
     }
 }
 
-/// A text that stood in another: escapes are undone, line ends among them, and lines that were cut are read,
-/// here and in a text within it. All else the view of escapes shows.
+/// For a text that was escaped and put into another one. Decodes its escapes, including those of line ends,
+/// and joins broken lines, in this text and in a text inside it. The view [`Escapes`] covers everything else.
 struct Within {
     plan: Plan,
     unescape: Unescape,
@@ -309,10 +311,10 @@ impl Machine for Within {
     }
 }
 
-/// A text with its escapes undone, twice, for they are often put on twice.
+/// The text with two layers of escapes decoded, because text is often escaped twice.
 struct Escapes {
     plan: Plan,
-    /// `+` is a blank, as in a form (WHATWG URL §5.1).
+    /// A `+` is a blank, as in form data (WHATWG URL §5.1).
     is_form: bool,
     once: Unescape,
     twice: Unescape,
@@ -381,14 +383,14 @@ impl Machine for Escapes {
     }
 }
 
-/// Whether a tag begins here.
+/// Whether a tag may begin in this text.
 fn has_tag(text: &[u8]) -> bool {
     memchr_iter(b'<', text).any(|at| {
         text.get(at + 1).is_none_or(|next| next.is_ascii_alphabetic() || matches!(next, b'/' | b'!' | b'?'))
     })
 }
 
-/// Whether a `<` could be written in another way here.
+/// Whether this text may contain an escaped `<`.
 fn may_escape_tag(text: &[u8]) -> bool {
     memchr3_iter(b'&', b'%', b'\\', text).any(|at| match text[at..] {
         [b'&', b'l' | b'L', ..]
@@ -397,12 +399,13 @@ fn may_escape_tag(text: &[u8]) -> bool {
         | [b'%', b'3', b'c' | b'C', ..]
         | [b'%', b'2', b'5', ..]
         | [b'\\', ..] => true,
-        // Cut off by the end of the piece.
+        // The end of the piece may cut off an escape.
         _ => text.len() - at < 6,
     })
 }
 
-/// Whether the quotes of a value are doubled: what looks like a page stands in a table, in SQL, in YAML.
+/// Whether the quotes around the value of an attribute are doubled. If so, what looks like a page is a string
+/// in a CSV table, in SQL or in YAML.
 #[expect(
     clippy::needless_bitwise_bool,
     reason = "asked of each octet: without branches it is asked of many at once"

@@ -1,4 +1,4 @@
-//! Removes tags and comments, as a reader would that looks only at `<` and `>`.
+//! Removes tags and comments, as a reader that looks only at `<` and `>` would.
 
 use memchr::memchr;
 

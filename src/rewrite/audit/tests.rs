@@ -1,5 +1,6 @@
-//! Every form of an address in every carrier, written by encoders of the tests' own; what must not
-//! be taken for a hit; bombs.
+//! Tests that the audit finds every form of an address in every part of a message that can carry it, and that
+//! similar addresses are no hits. The messages are encoded by libraries or by code in this module, not by the
+//! code under test.
 
 #![allow(
     clippy::format_collect,
@@ -8,6 +9,7 @@
 )]
 
 mod carriers;
+mod winmail;
 
 use super::*;
 use base64::Engine;
@@ -162,7 +164,7 @@ fn edges() {
         ("a@x.jp_old", true),
         ("a@x.jp.Thanks", true),
         ("a@x.jp.thanks for", true),
-        // No top-level domain, so the domain ends before it.
+        // `example` is not a top-level domain, so the domain ends before it.
         ("a@x.jp.example", true),
         ("a@x.jp.It is", true),
         ("a@x.jp.Best-regards", true),
@@ -217,7 +219,7 @@ fn the_longer_address_wins() {
     let list = ["sales@x.jp", "info-sales@x.jp", "info+sales@x.jp"];
     assert_eq!(found(&plain("to info-sales@x.jp"), &list), ["info-sales@x.jp"]);
     assert_eq!(found(&plain("to info+sales@x.jp"), &list), ["info+sales@x.jp"]);
-    // Somebody else's, and no reason to hold a mail.
+    // This is the address of somebody else, and no reason to hold the mail.
     assert_eq!(found(&plain("to new-sales@x.jp"), &list), [""; 0]);
     assert_eq!(found(&plain("bounce-sales=x.jp@list.example"), &list), ["sales@x.jp"]);
 }

@@ -1,29 +1,32 @@
-//! Base64 inside a text: an address is found in it without decoding the whole.
+//! Finds addresses in base64 inside a text without decoding all of it.
 //!
-//! An `@` within base64 is one of three pairs of letters, by its place in the group of three octets: all six bits
-//! of one letter and two of the next, or four and four, or two and six (RFC 4648 §4). The search looks for these
-//! pairs, and decodes what stands around one only where a domain that matters may follow.
+//! In base64, two letters hold the bits of an `@`. Its position in the group of three octets decides how many
+//! each of them holds: six bits in one letter and two in the next, or four and four, or two and six (RFC 4648
+//! §4). The search looks for the pairs of letters that can hold an `@`, and decodes the letters around a pair
+//! only if the domain of a needle (an address searched for) may follow.
 
 use super::needles::{Needles, Spot};
 use crate::message::walk::transfer::base64_value;
 use memchr::memchr_iter;
 use std::ops::Range;
 
-/// Shortest run of base64 letters that is looked into: eight letters are six octets, `a@x.jp`.
+/// The minimum length of a run of base64 letters that is searched. For comparison, the six octets of `a@x.jp`
+/// take eight letters.
 const TOKEN: usize = 12;
-/// A line of base64 at least this long may go on in the next line.
+/// If a line ends in at least this many base64 letters, the text may continue on the next line.
 const WRAPPED: usize = 56;
-/// Pairs that are asked about together.
+/// How many pairs are tested together.
 const MANY: usize = 16;
-/// Octets behind an `@` that are decoded first.
+/// How many octets are decoded first, beginning with the group of the `@`.
 const FEW: usize = 24;
 
-/// The `@` is the first octet of its group, the second, the third: one bit each.
+/// The bits that stand for the position of an `@` in its group: first, second or third octet.
 pub(super) const PLACES: [u8; 3] = [1, 2, 4];
 
-/// For each octet, the places for which it may be the earlier letter of the pair.
+/// For each octet, the positions of an `@` for which it can be the first letter of the pair.
 pub(super) static EARLIER: [u8; 256] = letters(true);
-/// For each octet, the places for which it may be the later letter. A line end may be followed by one.
+/// For each octet, the positions of an `@` for which it can be the second letter of the pair. A line end has
+/// all of them, because the second letter may be on the next line.
 pub(super) static LATER: [u8; 256] = letters(false);
 
 const fn letters(earlier: bool) -> [u8; 256] {
@@ -49,7 +52,7 @@ fn is_letter(octet: u8) -> bool {
     base64_value(octet).is_some()
 }
 
-/// Tells of every address written in base64 whose `@` begins in `range`.
+/// Reports every address written in base64 whose `@` begins in `range`.
 pub(super) fn search(needles: &Needles, text: &[u8], range: Range<usize>, found: &mut impl FnMut(u32)) {
     let last = range.end.min(text.len().saturating_sub(1));
     if range.start >= last {
@@ -58,7 +61,7 @@ pub(super) fn search(needles: &Needles, text: &[u8], range: Range<usize>, found:
     let (earlier, later) = (&text[range.start..last], &text[range.start + 1..=last]);
     let pair = |(earlier, later): (&u8, &u8)| EARLIER[usize::from(*earlier)] & LATER[usize::from(*later)];
     let mut search = Search { needles, text, run: Vec::new(), ways: [false; 4] };
-    // Few pairs are worth a look: first it is asked of many at once.
+    // Pairs that can hold an `@` are rare, so many pairs are tested at once first.
     for (index, (ones, others)) in earlier.chunks(MANY).zip(later.chunks(MANY)).enumerate() {
         let any = ones.iter().zip(others).fold(0, |any, both| any | pair(both));
         if any == 0 {
@@ -73,7 +76,7 @@ pub(super) fn search(needles: &Needles, text: &[u8], range: Range<usize>, found:
     }
 }
 
-/// Looks at a pair whose earlier letter is at `at`.
+/// Examines a pair whose first letter is at `at`.
 fn look(search: &mut Search<'_>, at: usize, places: u8, found: &mut impl FnMut(u32)) {
     let text = search.text;
     let Some(later) = (Forward { text, at: at + 1, run: at }).next() else { return };
@@ -85,7 +88,8 @@ fn look(search: &mut Search<'_>, at: usize, places: u8, found: &mut impl FnMut(u
     }
 }
 
-/// Whether the octet behind the `@` may begin a domain that matters, as far as that is seen at once.
+/// Whether the octet after the `@` may begin the domain of a needle. True if the letters directly after the
+/// pair do not tell.
 #[expect(clippy::cast_possible_truncation, reason = "an octet is cut out of two letters on purpose")]
 fn next_may_begin(needles: &Needles, text: &[u8], at: usize, place: usize) -> bool {
     let Some(letters) = text.get(at..at + 4) else { return true };
@@ -94,14 +98,14 @@ fn next_may_begin(needles: &Needles, text: &[u8], at: usize, place: usize) -> bo
     let octet = match place {
         0 => value(1).zip(value(2)).map(|(high, low)| high << 4 | low >> 2),
         1 => value(1).zip(value(2)).map(|(high, low)| high << 6 | low),
-        // What ends the pair may stand in the next line.
+        // If the second letter of the pair is not here, it is on the next line, and this octet is unknown.
         _ => value(1).and(value(2).zip(value(3))).map(|(high, low)| high << 2 | low >> 4),
     };
     octet.is_none_or(|octet| needles.may_follow(&[octet as u8]))
 }
 
-/// Looks around an `@` that is the octet `place` of its group, whose pair begins at `at`: a little of what
-/// follows first, and everything in the run where that may be a domain that matters.
+/// Examines an `@` that is the octet `place` of its group and whose pair begins at `at`. Decodes a few octets
+/// first, and the rest of the run only if the domain of a needle may follow the `@`.
 fn around(search: &mut Search<'_>, at: usize, place: usize, found: &mut impl FnMut(u32)) {
     let (needles, text) = (search.needles, search.text);
     // The first letter of the group is `place` letters before the pair.
@@ -137,24 +141,25 @@ fn around(search: &mut Search<'_>, at: usize, place: usize, found: &mut impl FnM
     }
 }
 
-/// A search, with the run of letters in which something was found worth a look: each of the four ways to part it
-/// into groups is decoded once.
+/// A search. It remembers the run of letters that was decoded last. A run can be divided into groups in four
+/// ways, and each way is decoded only once.
 struct Search<'a> {
     needles: &'a Needles,
     text: &'a [u8],
-    /// Where the letters of the run stand.
+    /// The positions of the run's letters in the text.
     run: Vec<usize>,
-    /// The ways that were decoded.
+    /// Which of the four ways were decoded.
     ways: [bool; 4],
 }
 
 impl Search<'_> {
-    /// Whether the group that begins at `at` was decoded with those before it.
+    /// Whether the group that begins at `at` was already decoded together with an earlier group.
     fn has_searched(&self, at: usize) -> bool {
         self.run.binary_search(&at).is_ok_and(|index| self.ways[index % 4])
     }
 
-    /// The letters from the group on, to the end of their run: the group is then searched.
+    /// The letters from the beginning of the group to the end of their run. The caller searches them, so
+    /// their way counts as decoded.
     fn rest_of_run(&mut self, at: usize, place: usize) -> Vec<u8> {
         let text = self.text;
         let mut before = Backward { text, at };
@@ -176,7 +181,7 @@ impl Search<'_> {
     }
 }
 
-/// Letters in groups of four; a last group that is short gives what octets it has.
+/// Decodes letters in groups of four. If the last group is incomplete, only its whole octets are decoded.
 #[expect(clippy::cast_possible_truncation, reason = "octets are cut out of a group of 24 bits on purpose")]
 fn decode(letters: &[u8], out: &mut Vec<u8>) {
     for group in letters.chunks(4) {
@@ -189,18 +194,19 @@ fn decode(letters: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Whether the line that ends at `end` is long enough to go on in the next: `known` of its letters were seen.
+/// Whether the line that ends at `end` is long enough that the text may continue on the next line. The caller
+/// knows that the last `known` octets of the line are letters.
 fn is_long(text: &[u8], end: usize, known: usize) -> bool {
     let missing = WRAPPED.saturating_sub(known);
     let before = &text[..end - known];
     before.len() >= missing && before[before.len() - missing..].iter().all(|&octet| is_letter(octet))
 }
 
-/// Letters from a place on; a long line goes on in the next.
+/// The letters from a position on. After a long line, they continue on the next line.
 struct Forward<'a> {
     text: &'a [u8],
     at: usize,
-    /// From where on there are letters alone in this line.
+    /// Where the letters directly before `at` on this line begin, as far as is known.
     run: usize,
 }
 
@@ -223,7 +229,7 @@ impl Iterator for Forward<'_> {
     }
 }
 
-/// Letters before a place, the nearest first; a line goes on from a long one.
+/// The letters before a position, nearest first. If the line before is long, they continue there.
 struct Backward<'a> {
     text: &'a [u8],
     at: usize,
@@ -249,7 +255,7 @@ impl Iterator for Backward<'_> {
     }
 }
 
-/// Octets of the line end that the text begins with.
+/// The length of the line end that the text begins with, in octets.
 fn line_end(text: &[u8]) -> Option<usize> {
     match text {
         [b'\r', b'\n', ..] => Some(2),
@@ -271,7 +277,7 @@ mod tests {
         Needles::new(all.into_iter().map(|one| Address::parse(one).unwrap()).collect())
     }
 
-    /// The search as it was before: every run decoded from each of its first four letters.
+    /// A slow search to compare with. It decodes every run from each of its first four letters.
     fn slowly(needles: &Needles, text: &[u8], found: &mut impl FnMut(u32)) {
         let mut at = 0;
         while at < text.len() {
@@ -311,7 +317,8 @@ mod tests {
     }
 
     proptest! {
-        /// Addresses among other octets, in either alphabet, wrapped at any width, cut off anywhere.
+        /// Addresses among other octets, in either base64 alphabet, wrapped at any width, with the first
+        /// letters missing or not.
         #[test]
         fn finds_what_decoding_everything_finds(
             before in proptest::collection::vec(any::<u8>(), 0..200),

@@ -37,7 +37,7 @@ fn awaited(keys: &[&str]) -> Vec<Awaited> {
     keys.iter().map(|key| Awaited { key: (*key).to_owned(), outside: true }).collect()
 }
 
-fn original(result: &Result<Vec<Claim>, StoreError>) -> Option<Id> {
+pub(super) fn original(result: &Result<Vec<Claim>, StoreError>) -> Option<Id> {
     match result {
         Err(StoreError::Known { original, .. }) => Some(*original),
         _ => None,
@@ -93,6 +93,36 @@ pub(in crate::store) async fn what_failed_may_come_again(harness: &impl Harness)
     let again = passed(3, &["a@x.example", "b@y.example"]);
     store.accept(again.clone()).await.unwrap();
     assert_eq!(states(&*store, again.id).await, [(Ready, "a@x.example".to_owned())]);
+}
+
+/// A copy that an operator drops while it is being sent may arrive: nobody is sent another one before its attempt has
+/// ended.
+pub(in crate::store) async fn what_is_dropped_on_its_way_may_come_again_later(harness: &impl Harness) {
+    let store = harness.open();
+    for (seed, to, recorded) in [(1, "a@x.example", true), (11, "b@x.example", false)] {
+        let first = passed(seed, &[to]);
+        store.accept(first.clone()).await.unwrap();
+        let claim = store.claim(NOW, 1, LEASE).await.unwrap().remove(0);
+        let one = QueueFilter { id: Some(first.id.to_string()), ..QueueFilter::default() };
+        assert_eq!(store.change_queue(&one, QueueChange::Drop, "root", NOW).await.unwrap(), 1);
+        assert_eq!(
+            original(&store.accept(passed(seed + 1, &[to])).await),
+            Some(first.id),
+            "it is on its way"
+        );
+        let mut again = passed(seed + 2, &[to]);
+        if recorded {
+            store.record(result(&claim, NOW, &[(to, Waiting)])).await.unwrap();
+        } else {
+            // Its lease has run out.
+            (again.received, again.id) = (at(1), Id::new(at(1), seed + 2));
+        }
+        store.accept(again.clone()).await.unwrap();
+        assert_eq!(states(&*store, first.id).await[0].0, Dropped);
+        assert_eq!(states(&*store, again.id).await, [(Ready, to.to_owned())]);
+        let claim = store.claim(at(1), 1, LEASE).await.unwrap().remove(0);
+        store.record(result(&claim, at(1), &[(to, DeliveryState::Delivered)])).await.unwrap();
+    }
 }
 
 /// Of many concurrent repeats one is stored.
@@ -167,7 +197,7 @@ pub(in crate::store) async fn transactions_are_one_item(harness: &impl Harness) 
     );
 }
 
-fn released(item: &NewMessage, siblings: &[&NewMessage]) -> HeldDecision {
+pub(super) fn released(item: &NewMessage, siblings: &[&NewMessage]) -> HeldDecision {
     let deliveries = |to: &NewMessage| {
         to.envelope
             .recipients
@@ -269,13 +299,20 @@ pub(in crate::store) async fn what_went_back_may_come_again(harness: &impl Harne
     assert_eq!(store.take_back(one.id, "sato", at(4)).await.unwrap(), 1);
     store.accept(two.clone()).await.unwrap();
     assert_eq!(states(&*store, two.id).await, [(Waiting, "a@x.example".to_owned())]);
+    // Its further transactions belong to the new mail, also after a restart, or on another node.
     let sibling = delayed(9_003, &["b@y.example"]);
     store.accept(sibling.clone()).await.unwrap();
-    assert_eq!(
-        states(&*store, sibling.id).await,
-        [(Waiting, "b@y.example".to_owned())],
-        "it is not taken back"
-    );
+    let beside = harness.beside(&store);
+    let third = delayed(9_004, &["c@z.example"]);
+    beside.accept(third.clone()).await.unwrap();
+    drop((store, beside));
+    let store = harness.open();
+    store.recover(at(4)).await.unwrap();
+    let last = delayed(9_005, &["d@z.example"]);
+    store.accept(last.clone()).await.unwrap();
+    for new in [&sibling, &third, &last] {
+        assert_eq!(states(&*store, new.id).await[0].0, Waiting, "{} was taken back", new.id);
+    }
     assert_eq!(store.undo_take_back(one.id, "sato", at(4)).await.unwrap(), 0, "it would come twice");
     assert_eq!(states(&*store, one.id).await[0].0, Dropped);
 }
@@ -370,37 +407,4 @@ pub(in crate::store) async fn delayed_mail_goes_now_or_is_held(harness: &impl Ha
     assert_eq!((held.state, held.item), (HeldState::Held, three.id));
     assert_eq!(store.members(three.id).await.unwrap(), [three.id, four.id]);
     assert_eq!(store.due_notices(at(2), 9).await.unwrap()[0].kind, NoticeKind::AskedAsIs);
-}
-
-/// A release can be undone as a whole during its grace time, and not after that.
-pub(in crate::store) async fn a_release_is_undone_before_it_leaves(harness: &impl Harness) {
-    let store = harness.open();
-    let item = held_message(1, &["a@x.example", "b@y.example"]);
-    store.accept(item.clone()).await.unwrap();
-    let release = || HeldDecision {
-        deliveries: message(1, &[&["a@x.example"], &["b@y.example"]], InitialState::Waiting(at(20)))
-            .deliveries,
-        notices: vec![NewNotice { kind: NoticeKind::Released, due: at(20) }],
-        undo_until: Some(at(20)),
-        ..HeldDecision::new(item.id, HeldState::Released, "soumu", at(10), "split")
-    };
-    let undo = |minute| Again { id: item.id, by: "soumu".to_owned(), at: at(minute), expires: at(60) };
-    store.decide(release()).await.unwrap();
-    assert!(store.claim(at(19), 9, LEASE).await.unwrap().is_empty(), "it waits");
-    store.undo_release(undo(11)).await.unwrap();
-    let held = store.message(item.id).await.unwrap().held.unwrap();
-    assert_eq!((held.state, held.decided_by, held.undo_until), (HeldState::Held, None, None));
-    assert!(store.claim(at(30), 9, LEASE).await.unwrap().is_empty(), "nothing is left to send");
-    assert!(store.due_notices(at(30), 9).await.unwrap().iter().all(|due| due.kind != NoticeKind::Released));
-    assert!(matches!(store.undo_release(undo(12)).await, Err(StoreError::Decided { .. })));
-
-    // It can be decided again; that release cannot be undone once its copies are due.
-    store.decide(release()).await.unwrap();
-    assert!(matches!(store.undo_release(undo(20)).await, Err(StoreError::Decided { .. })));
-    assert_eq!(store.claim(at(20), 9, LEASE).await.unwrap().len(), 2);
-    assert!(
-        matches!(store.undo_release(undo(15)).await, Err(StoreError::Decided { .. })),
-        "one is on its way"
-    );
-    assert_eq!(store.message(item.id).await.unwrap().held.unwrap().state, HeldState::Released);
 }

@@ -15,6 +15,7 @@ mod notices;
 mod observed;
 mod people;
 mod shared;
+mod undoing;
 
 use super::*;
 use crate::journal::{Entry, Event};
@@ -37,6 +38,7 @@ pub(super) use people::*;
 pub(super) use shared::*;
 use std::sync::Arc;
 use std::time::Duration;
+pub(super) use undoing::*;
 
 /// Opens the engine under test, always on the same data.
 pub(super) trait Harness: Send + Sync {

@@ -195,9 +195,13 @@ pub(in crate::store) fn move_into(
                 Ok((hold, row.get::<_, String>(4)?))
             })?;
         tx.prepare_cached(
-            "UPDATE held SET mail = NULL, adds_to = NULL, awaited = '[]', members = 1 WHERE message = ?1",
+            "UPDATE held SET mail = NULL, adds_to = NULL, awaited = '[]', members = 1, way = NULL \
+             WHERE message = ?1",
         )?
         .execute([member])?;
+        // What an addendum adds to is a part of it now: it is the mail's item.
+        tx.prepare_cached("UPDATE held SET adds_to = NULL WHERE message = ?1 AND adds_to = ?2")?
+            .execute([item, *member])?;
         join(tx, *member, item, &hold, &people, now)?;
         let joined = Event::Joined { item: other, state: HeldState::Held.to_string() };
         journal::append(tx, *member, now, &joined)?;

@@ -8,7 +8,7 @@ use crate::lifecycle::pacing::{Bucket, PROMISED_FOR, Refill};
 use crate::store::shared::{Drawn, PaceDraw, PaceRate, SpendAsk, SpentNow};
 use crate::store::sql::db::{Connection, OptionalExtension, params};
 
-/// Takes room in all rates of an upstream, or promises a time.
+/// Takes tokens from all rates of an upstream, or promises a later time.
 pub(in crate::store) fn draw(tx: &Connection, draw: &PaceDraw) -> Result<Drawn, Failure> {
     let apart = tx.apart()?;
     let now = Timestamp(draw.now.0 + apart);
@@ -24,7 +24,7 @@ pub(in crate::store) fn draw(tx: &Connection, draw: &PaceDraw) -> Result<Drawn, 
     let drawn = if let Some((row, at, paid)) = &first
         && *at <= now.0
     {
-        // The transaction may differ from the one that the time was promised to, and so may its price.
+        // The transaction may differ from the one that the time was promised for, and so may its price.
         let paid: Vec<u64> = from_json(paid)?;
         tx.prepare_cached("DELETE FROM promises WHERE row = ?1")?.execute([*row])?;
         for (bucket, paid) in buckets.iter_mut().zip(paid) {

@@ -153,8 +153,8 @@ fn queue_row(row: &Row<'_>) -> Result<QueueRow, Failure> {
         state,
         attempts,
         last_reply: reply,
-        // While a delivery is being sent, this is the end of its lease.
-        due: due.filter(|_| state != DeliveryState::Sending),
+        // While a delivery is being sent (also if it was dropped meanwhile), this is the end of its lease.
+        due: due.filter(|_| !matches!(state, DeliveryState::Sending | DeliveryState::Dropped)),
         received: Timestamp(row.get(3)?),
         possible_duplicate: duplicate,
         would: None,

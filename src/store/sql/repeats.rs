@@ -5,10 +5,12 @@
 //! for this. A match is checked against the row before it counts, so a collision of hashes or a message that
 //! was rolled back does no harm.
 
+use super::deliveries::{self, progress_columns};
 use super::error::Failure;
 use super::{codes, keys, read};
 use crate::clock::Timestamp;
 use crate::id::Id;
+use crate::lifecycle::delivery::Progress;
 use crate::lifecycle::repeats::{Before, Earlier, SPAN};
 use crate::message::Fork;
 use crate::message::fork::ForkGroup;
@@ -59,8 +61,7 @@ impl Repeats {
         while let Some(row) = rows.next()? {
             let fork = row.get_ref(2)?.as_blob()?;
             if let Some(fork) = Fork::from_octets(fork) {
-                let people = row.get_ref(3)?.as_str()?;
-                self.put(row.get(0)?, row.get(1)?, &fork, recipients(people), false);
+                self.put_stored(db, row.get(0)?, row.get(1)?, &fork, row.get_ref(3)?.as_str()?)?;
             }
         }
         Ok(())
@@ -82,8 +83,7 @@ impl Repeats {
         let mut rows = select.query(params![self.caught_up, since.as_str()])?;
         while let Some(row) = rows.next()? {
             if let Some(fork) = Fork::from_octets(row.get_ref(2)?.as_blob()?) {
-                let people = row.get_ref(3)?.as_str()?;
-                self.put(row.get(0)?, row.get(1)?, &fork, recipients(people), false);
+                self.put_stored(db, row.get(0)?, row.get(1)?, &fork, row.get_ref(3)?.as_str()?)?;
             }
         }
         (self.caught_up, self.highest) = (newest, newest);
@@ -93,6 +93,45 @@ impl Repeats {
     /// Marks everything added so far as committed.
     pub(in crate::store) fn committed(&mut self) {
         self.caught_up = self.caught_up.max(self.highest);
+    }
+
+    /// Adds a stored message, as it was added when it was accepted.
+    fn put_stored(
+        &mut self,
+        db: &Connection,
+        row: i64,
+        received: i64,
+        fork: &Fork,
+        people: &str,
+    ) -> Result<(), Failure> {
+        let again = self.was_sent_again(db, row, received, fork, people)?;
+        self.put(row, received, fork, recipients(people), again);
+        Ok(())
+    }
+
+    /// Whether a stored message was sent again after it was returned. Rows name only the recipients who did not have
+    /// it, so the earlier one of such a recipient went back (and stays so: then that cannot be undone), or its copy
+    /// was given up.
+    fn was_sent_again(
+        &self,
+        db: &Connection,
+        row: i64,
+        received: i64,
+        fork: &Fork,
+        people: &str,
+    ) -> Result<bool, Failure> {
+        // Most mails come once.
+        if self.find(&Key::Mail(&fork.group)).is_none_or(|first| first >= row) {
+            return Ok(false);
+        }
+        let earlier: HashSet<i64> =
+            recipients(people).filter_map(|to| self.find(&Key::Recipient(fork, to))).collect();
+        for one in earlier.into_iter().filter(|one| *one < row) {
+            if look(db, one, Timestamp(received))?.is_some_and(|one| one.fork == *fork && one.went_back()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Adds a message. One that was sent `again` after it was returned is the first transaction of a new mail.
@@ -151,7 +190,7 @@ impl Repeats {
             let earlier = match seen.entry(row) {
                 Entry::Occupied(seen) => seen.into_mut(),
                 Entry::Vacant(place) => {
-                    let earlier = look(tx, row)?;
+                    let earlier = look(tx, row, Timestamp(received))?;
                     place.insert(earlier.filter(|one| one.is_same(fork, Timestamp(received))))
                 }
             };
@@ -209,7 +248,7 @@ fn earlier(tx: &Connection, row: i64) -> Result<Option<First>, Failure> {
 }
 
 /// Reads an earlier message and its outcome.
-fn look(tx: &Connection, row: i64) -> Result<Option<Earlier>, Failure> {
+fn look(tx: &Connection, row: i64, at: Timestamp) -> Result<Option<Earlier>, Failure> {
     let Some(First { id, fork, received, people, .. }) = earlier(tx, row)? else { return Ok(None) };
     let held: Option<i64> = tx
         .prepare_cached("SELECT state FROM held WHERE message = ?1")?
@@ -223,26 +262,52 @@ fn look(tx: &Connection, row: i64) -> Result<Option<Earlier>, Failure> {
         fork,
         received,
         people: recipients(&people).map(str::to_owned).collect(),
-        given_up: given_up(tx, row)?,
+        given_up: given_up(tx, row, at)?,
         held: held.and_then(codes::to_held),
         taken_back,
     }))
 }
 
-/// Recipients (comparison form) of copies that were given up. The states are those of [`is_given_up`].
-///
-/// [`is_given_up`]: crate::lifecycle::repeats::is_given_up
-fn given_up(tx: &Connection, message: i64) -> Result<HashSet<String>, Failure> {
-    let mut given_up =
-        tx.prepare_cached("SELECT copy FROM deliveries WHERE row BETWEEN ?1 AND ?2 AND state IN (?3, ?4)")?;
-    let mut rows =
-        given_up.query([keys::base(message), keys::last(message), codes::FAILED, codes::DROPPED])?;
-    let mut failed = HashSet::new();
-    while let Some(row) = rows.next()? {
-        let copy = row.get_ref(0)?.as_blob()?;
-        if let Ok(copy) = Delivery::from_bytes(copy) {
-            failed.extend(copy.recipients().iter().map(|to| to.address.key().to_owned()));
+/// Recipients (comparison form) whose copies were all given up, apart from withdrawn ones: after a release was undone,
+/// the copies of the next one stand beside those.
+fn given_up(tx: &Connection, message: i64, at: Timestamp) -> Result<HashSet<String>, Failure> {
+    let (mut failed, mut standing) = (HashSet::new(), HashSet::new());
+    let range = [keys::base(message), keys::last(message)];
+    each_copy(tx, "IN", range, |copy, to| {
+        if copy.is_given_up(at) {
+            failed.extend(to);
+        } else if !copy.is_withdrawn() {
+            standing.extend(to);
         }
+    })?;
+    if !failed.is_empty() {
+        each_copy(tx, "NOT IN", range, |_, to| standing.extend(to))?;
+        failed.retain(|one| !standing.contains(one));
     }
     Ok(failed)
+}
+
+/// The copies in this range whose state is `IN` those that may be given up, or `NOT IN` them, with their recipients.
+fn each_copy(
+    tx: &Connection,
+    is: &str,
+    [first, last]: [i64; 2],
+    mut act: impl FnMut(Progress, Vec<String>),
+) -> Result<(), Failure> {
+    let mut select = tx.prepare_cached(&format!(
+        concat!(
+            "SELECT d.copy, ",
+            progress_columns!(),
+            " FROM deliveries d WHERE d.row BETWEEN ?1 AND ?2 AND d.state {} (?3, ?4)"
+        ),
+        is
+    ))?;
+    let mut rows = select.query([first, last, codes::FAILED, codes::DROPPED])?;
+    while let Some(row) = rows.next()? {
+        if let Ok(copy) = Delivery::from_bytes(row.get_ref(0)?.as_blob()?) {
+            let to = copy.recipients().iter().map(|to| to.address.key().to_owned()).collect();
+            act(deliveries::progress(&row, 1)?, to);
+        }
+    }
+    Ok(())
 }

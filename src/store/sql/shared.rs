@@ -1,4 +1,5 @@
-//! Implements [`SharedStore`]: attempts, what is good once, secrets, tasks; [`super::pacing`] has rates and budgets.
+//! Implements [`SharedStore`]: limited attempts, values that can be used once, secrets and tasks. Rates and
+//! budgets are in [`super::pacing`].
 
 use super::error::Failure;
 use super::{SqlStore, pacing};
@@ -12,7 +13,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hmac;
 use std::time::Duration;
 
-/// At most so many challenges are open; the oldest are dropped first.
+/// The maximum number of stored values of each kind of [`Once`]. Those that expire first are dropped.
 const MOST_OPEN: i64 = 10_000;
 
 fn code(kind: Once) -> i64 {
@@ -164,7 +165,8 @@ fn attempt(tx: &Connection, names: &[Limited], now: Timestamp) -> Result<Option<
     Ok(Some(rows.collect::<Result<_, _>>()?))
 }
 
-/// The key that seals secrets: every relay that shares the database has the same key of the journal.
+/// The key that encrypts secrets. It is derived from the journal key, which is the same at every relay that
+/// shares the database.
 fn sealing(key: &hmac::Key) -> Result<RandomizedNonceKey, StoreError> {
     let derived = hmac::sign(key, b"sekisho secrets");
     RandomizedNonceKey::new(&AES_256_GCM, derived.as_ref()).map_err(|_| unsealed("?"))

@@ -188,16 +188,24 @@ fn undo(again: &Again) -> Undo<'_> {
 pub(in crate::store) fn undo_release(tx: &Connection, again: &Again) -> Result<(), Failure> {
     let item = read::row_of(tx, again.id)?;
     let hold = decide::hold(tx, item, again.id)?;
-    let mut members = Vec::new();
+    let released = hold.decided_at.unwrap_or(Timestamp(0));
+    let whole = whole_mail(tx, again.id)?;
+    let (mut members, mut anew) = (Vec::new(), false);
     for member in groups::members(tx, item, HeldState::Released)? {
         let mut copies = Withdrawn::default();
         copies.withdrawn = deliveries::change(tx, member, |copy| {
-            copies.open += usize::from(!copy.state.is_final());
+            copies.open += usize::from(!copy.state.is_final() || copy.was_tried_since(released));
             copy.withdrawn(again.at, UNDONE)
         })?;
         members.push((member, copies));
+        // A copy that an operator dropped may have been sent again, also as a member of this item.
+        anew |= sent_again(tx, member, &whole)?;
     }
-    let effects = deciding::undo_release(item, &hold, &members, undo(again));
+    let waiting = groups::waiting_beside(tx, item)?;
+    let effects = deciding::undo_release(item, &hold, &members, undo(again), anew, waiting);
     effects::write(tx, effects.map_err(StoreError::from)?, again.at)?;
-    asks::again(tx, item, again.at)
+    if waiting.is_none() {
+        asks::again(tx, item, again.at)?;
+    }
+    Ok(())
 }

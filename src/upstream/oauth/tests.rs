@@ -1,7 +1,10 @@
 //! Tests with a small token service.
 
 use super::*;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex as StdMutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -105,33 +108,77 @@ async fn a_refusal_says_why_and_no_secret() {
     assert!(!error.contains("s&cret"), "{error}");
 }
 
-/// Keeps a refresh token for several relays.
+/// Keeps refresh tokens for several relays.
 #[derive(Default)]
-struct Together(StdMutex<(Option<String>, bool)>);
+struct Together {
+    tokens: StdMutex<HashMap<String, String>>,
+    /// Names whose turn somebody has.
+    taken: StdMutex<HashSet<String>>,
+    /// How many times it cannot be written.
+    failures: AtomicUsize,
+}
 
 #[async_trait]
 impl TokenStore for Together {
-    async fn load(&self, _: &str) -> Result<Option<String>, String> {
-        Ok(self.0.lock().unwrap().0.clone())
+    async fn load(&self, name: &str) -> Result<Option<String>, String> {
+        Ok(self.tokens.lock().unwrap().get(name).cloned())
     }
 
-    async fn replace(&self, _: &str, was: Option<String>, new: String) -> Result<bool, String> {
-        let mut state = self.0.lock().unwrap();
-        let ours = state.0 == was;
+    async fn replace(&self, name: &str, was: Option<String>, new: String) -> Result<bool, String> {
+        if self.failures.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return Err("the store cannot be written".to_owned());
+        }
+        let mut tokens = self.tokens.lock().unwrap();
+        let ours = tokens.get(name) == was.as_ref();
         if ours {
-            state.0 = Some(new);
+            tokens.insert(name.to_owned(), new);
         }
         Ok(ours)
     }
 
-    async fn turn(&self, _: &str, lasts: Duration) -> Result<bool, String> {
-        let mut state = self.0.lock().unwrap();
-        let free = !state.1 || lasts.is_zero();
-        if free {
-            state.1 = !lasts.is_zero();
+    async fn turn(&self, name: &str, lasts: Duration) -> Result<bool, String> {
+        let mut taken = self.taken.lock().unwrap();
+        if lasts.is_zero() {
+            taken.remove(name);
+            return Ok(true);
         }
-        Ok(free)
+        Ok(taken.insert(name.to_owned()))
     }
+}
+
+/// The answer of a service that replaces the refresh token: its number is one more.
+fn fresh(number: usize) -> (u16, String) {
+    let next = number + 1;
+    (200, format!(r#"{{"access_token":"access{number}","expires_in":600,"refresh_token":"token{next}"}}"#))
+}
+
+fn uses(request: &str, token: &str) -> bool {
+    let field = format!("refresh_token={token}");
+    request.contains(&format!("{field}&")) || request.ends_with(&field)
+}
+
+/// Two mailboxes of one registered client have refresh tokens of their own, and a store that fails for a moment loses
+/// none of them.
+#[tokio::test]
+async fn each_mailbox_keeps_its_own_refresh_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, asked) = service([1, 11, 2, 12].map(fresh).into()).await;
+    let shared = Arc::new(Together { failures: AtomicUsize::new(2), ..Together::default() });
+    let mailbox = |token: &str| {
+        let grant = Grant::RefreshToken { token: token.into(), file: folder.path().join(token) };
+        tokens(url.clone(), grant).shared(Some(shared.clone()))
+    };
+    for _ in 0..2 {
+        // New relays each time: they know nothing but what is stored.
+        for mailbox in [mailbox("token1"), mailbox("token11")] {
+            mailbox.token().await.unwrap();
+        }
+    }
+    let asked = asked.lock().unwrap();
+    for (request, token) in asked.iter().zip(["token1", "token11", "token2", "token12"]) {
+        assert!(uses(request, token), "{token}: {request}");
+    }
+    assert_eq!(asked.len(), 4);
 }
 
 /// The service replaces the refresh token each time. Neither relay uses one that was replaced, whoever is first.
@@ -140,13 +187,6 @@ async fn two_relays_use_each_refresh_token_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("refresh");
     std::fs::write(&file, "token0\n").unwrap();
-    let fresh = |number: usize| {
-        let text = format!(
-            r#"{{"access_token":"access{number}","expires_in":600,"refresh_token":"token{}"}}"#,
-            number + 1
-        );
-        (200, text)
-    };
     let (url, asked) = service((0..6).map(fresh).collect()).await;
     let shared = Arc::new(Together::default());
     let relay = || {
@@ -168,11 +208,7 @@ async fn two_relays_use_each_refresh_token_once() {
         let asked = asked.lock().unwrap();
         assert_eq!(asked.len(), 6);
         for (number, request) in asked.iter().enumerate() {
-            assert!(
-                request.contains(&format!("refresh_token=token{number}&"))
-                    || request.ends_with(&format!("refresh_token=token{number}")),
-                "{number}: {request}"
-            );
+            assert!(uses(request, &format!("token{number}")), "{number}: {request}");
         }
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "token0\n", "the file is the administrator's");

@@ -1,5 +1,5 @@
-//! Rates that several relays share. The store has the buckets and the assigned times; while the limit is far away, a
-//! relay takes a hundredth of it at once, so that most transactions need no request.
+//! Rates that several relays share. The store keeps the token buckets and the assigned times. While a rate is
+//! far from its limit, a relay takes a hundredth of it at once, so that most transactions need no request.
 
 use super::super::rate::Rate;
 use super::Sent;
@@ -8,82 +8,82 @@ use async_trait::async_trait;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A relay takes at once what this fraction of a rate (a divisor) allows, and must use it within that fraction of
-/// its period.
+/// A relay takes one part in this many of a rate at once, or the price of a transaction if that is higher. It
+/// must use this within one part in this many of the shortest period.
 const PARTS: u32 = 100;
-/// When to come again if the store cannot be asked.
+/// How long a transaction waits if the request to the store fails.
 const LATER: Duration = Duration::from_secs(30);
 
-/// What is asked of one rate.
+/// What a transaction requests from one rate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// The rate.
     pub rate: Rate,
-    /// What was sent within its period, if the store knows nothing of it yet.
+    /// What was sent within its period. It counts if the store knows nothing about this rate yet.
     pub sent: u64,
-    /// The price of this transaction.
+    /// The number of tokens that this transaction costs.
     pub price: u64,
-    /// What to take if the limit is far away.
+    /// The number of tokens to take at once if the rate is far from its limit.
     pub block: u64,
 }
 
-/// The answer.
+/// The answer of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// The transaction may start, and the rest of every block is ours.
+    /// The transaction may start, and the relay may use the rest of every block for others.
     Block,
     /// The transaction may start.
     Once,
-    /// It may start then.
+    /// The transaction may start later.
     Later {
-        /// When.
+        /// The time assigned to it.
         at: Timestamp,
-        /// How many wait.
+        /// How many transactions have an assigned time.
         waiting: usize,
-        /// The time of the last of them.
+        /// The latest of these times.
         last: Timestamp,
     },
 }
 
-/// Where the relays take from.
+/// Where relays that share a rate take its tokens from.
 #[async_trait]
 pub trait SharedPace: Send + Sync {
-    /// Takes from every rate of an upstream, or gets a time.
+    /// Takes tokens from every rate of an upstream, or has a later time assigned.
     ///
     /// # Errors
-    /// The store cannot be asked; the text is for the queue.
+    /// The request to the store failed. The text is for the log.
     async fn draw(&self, upstream: &str, wanted: &[Wanted], now: Timestamp) -> Result<Turn, String>;
 }
 
-/// What was taken and not used.
+/// Tokens that this relay has taken from the store and not used yet.
 #[derive(Debug, Default)]
-struct Hand {
+struct Granted {
     tokens: Vec<u64>,
     until: Option<Timestamp>,
 }
 
-/// The rates of an upstream, shared.
+/// The rates of an upstream that several relays share.
 pub struct Across {
     store: Arc<dyn SharedPace>,
     upstream: String,
     rates: Vec<(Rate, u64)>,
-    hand: Mutex<Hand>,
+    granted: Mutex<Granted>,
 }
 
 impl Across {
-    /// The rates of this upstream, and what was sent recently.
+    /// The rates of this upstream, and what was sent recently under them.
     pub fn new(store: Arc<dyn SharedPace>, upstream: String, rates: &[Rate], sent: &[Sent]) -> Self {
         let sent = |rate: &Rate| {
             let same = sent.iter().find(|sent| sent.rate == *rate);
             same.map_or(0, |sent| u64::try_from(sent.count).unwrap_or(u64::MAX))
         };
         let rates = rates.iter().map(|rate| (*rate, sent(rate))).collect();
-        Self { store, upstream, rates, hand: Mutex::default() }
+        Self { store, upstream, rates, granted: Mutex::default() }
     }
 
-    fn hand(&self) -> MutexGuard<'_, Hand> {
+    fn granted(&self) -> MutexGuard<'_, Granted> {
         // no code that can panic runs while it is held
-        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+        self.granted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wanted(&self, recipients: usize) -> Vec<Wanted> {
@@ -94,26 +94,27 @@ impl Across {
         self.rates.iter().map(wanted).collect()
     }
 
-    /// How long a block may be used.
+    /// How long the tokens of a block may be used.
     fn span(&self) -> Duration {
         let shortest = self.rates.iter().map(|(rate, _)| rate.per).min().unwrap_or_default();
         shortest / PARTS
     }
 
-    /// Lets a transaction start, or says when it may; and how many wait, and until when.
+    /// Lets a transaction start, or returns the time assigned to it. Also returns how many transactions wait,
+    /// and how long until the last of them may start.
     pub(super) async fn start(
         &self,
         recipients: usize,
         now: Timestamp,
     ) -> (Result<(), Timestamp>, (usize, Duration)) {
         let wanted = self.wanted(recipients);
-        if self.hand().take(&wanted, now) {
+        if self.granted().take(&wanted, now) {
             return (Ok(()), (0, Duration::ZERO));
         }
         match self.store.draw(&self.upstream, &wanted, now).await {
             Ok(Turn::Block) => {
                 let rest: Vec<u64> = wanted.iter().map(|one| one.block - one.price).collect();
-                self.hand().add(&rest, now, self.span());
+                self.granted().add(&rest, now, self.span());
                 (Ok(()), (0, Duration::ZERO))
             }
             Ok(Turn::Once) => (Ok(()), (0, Duration::ZERO)),
@@ -125,14 +126,14 @@ impl Across {
         }
     }
 
-    /// The transaction did not take place.
+    /// Puts the tokens of a transaction that did not take place back into what was granted to this relay.
     pub(super) fn put_back(&self, recipients: usize, now: Timestamp) {
         let prices: Vec<u64> = self.wanted(recipients).iter().map(|one| one.price).collect();
-        self.hand().add(&prices, now, self.span());
+        self.granted().add(&prices, now, self.span());
     }
 }
 
-impl Hand {
+impl Granted {
     fn take(&mut self, wanted: &[Wanted], now: Timestamp) -> bool {
         let enough = self.until.is_some_and(|until| now < until)
             && self.tokens.iter().zip(wanted).all(|(tokens, one)| *tokens >= one.price);
@@ -144,7 +145,8 @@ impl Hand {
         enough
     }
 
-    /// Adds tokens. What was there keeps its time, so that nothing lasts longer by what is added.
+    /// Adds tokens. If there are tokens that have not expired, the new ones expire with them: adding tokens
+    /// must not extend the time of the old ones.
     fn add(&mut self, more: &[u64], now: Timestamp, span: Duration) {
         let until = self.until.filter(|until| now < *until);
         if until.is_none() {
@@ -163,7 +165,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_000_000);
 
-    /// Gives blocks until so many tokens are gone.
+    /// A store with this many tokens, which gives only whole blocks. The second number counts the requests.
     struct Given(Mutex<(u64, usize)>);
 
     #[async_trait]

@@ -1,4 +1,4 @@
-//! The machine beside html5ever's tokenizer, and what it drops.
+//! The reader of pages beside html5ever, which serves as the oracle.
 
 use super::super::lazy::tests::in_chunks;
 use super::*;
@@ -19,7 +19,7 @@ fn shown(html: &str) -> (String, String) {
     (text, asides.into_inner())
 }
 
-/// What html5ever's tokenizer gives, by the same rules of what is shown.
+/// Collects the text from the tokenizer of html5ever, with the same rules for what a browser shows.
 #[derive(Default)]
 struct Oracle {
     text: RefCell<String>,
@@ -117,9 +117,10 @@ proptest! {
         "</template>", "<xmp>", "</xmp x>", "<br/>", "<a b='c>d'>", "<a b=c>", "\n", "]]>", "<![CDATA[", "é", "x.jp",
     ]), 0..24)) {
         let html = pieces.concat();
-        // In a script `<!--` begins states in which an end tag is none: browsers' scripts of 1996.
+        // In a script, `<!--` starts states in which some end tags do not count. They exist for scripts
+        // that were written for the browsers of 1996, and `Page` does not have them.
         prop_assume!(!html.contains("<script") || !html.contains("<!--"));
-        // An unfinished tag or reference at the end shows as it likes.
+        // How an unfinished tag or reference at the end is shown does not matter, so this completes them.
         let html = html + ">'>\">--></script></style></title></xmp>.";
         prop_assert_eq!(shown(&html).0, by_html5ever(&html));
     }

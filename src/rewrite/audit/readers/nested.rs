@@ -1,12 +1,12 @@
-//! Texts within texts: whatever program wrote the one into the other, the address is found.
+//! Tests of texts inside other texts: an address is found whatever program put the one text into the other.
 
 use super::super::tests::{needles, scan_in};
 use super::{NEEDLE, message_of};
 
-/// Ways to put a text into another, each undone by the program that reads it.
+/// Puts a text into another text. The program that reads the outer text undoes this.
 type Outer = fn(&str) -> String;
 
-/// As JSON, scripts and the like write a string.
+/// Escapes a text as in a string of JSON, JavaScript and similar languages.
 fn quoted(text: &str) -> String {
     let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('/', "\\/");
     text.replace('\r', "\\r").replace('\n', "\\n").replace('\t', "\\t")
@@ -55,31 +55,33 @@ const OUTERS: [(&str, &str, Outer); 9] = [
     }),
 ];
 
-/// Every text in every other, two deep: a page in which the address is cut by what a browser does not show.
+/// An address on a page is split by something that a browser does not show. The page is put into each format,
+/// and the result into each format again.
 #[test]
 fn texts_in_texts() {
     in_all_texts(
         2,
         BETWEEN.iter().flat_map(|between| {
             let page = format!("<p>x</p>\r\n<p>taro{between}@example.com</p>\n");
-            // What looks like a page is read as one, whatever it stands in.
+            // Text that looks like a page is read as a page, whatever contains it.
             [format!("<html><head></head><body>{page}</body></html>"), page]
         }),
     );
 }
 
-/// The same of lines that are cut, in every way of which there are readers.
+/// Like [`texts_in_texts`], for an address that is split across lines, in each way that some program joins
+/// again.
 #[test]
 fn cut_lines_in_texts() {
     let cuts = ["\r\n ", "\n\t", "=\r\n", "=\n", "\\\n", "\\\r\n", " \r\n", " \n"];
     let text = |cut: &str| format!("x:\r\nto: ta{cut}ro@exam{cut}ple.com\r\n");
     in_all_texts(2, cuts.map(text));
-    // Base64 of cards and directories is folded, too.
+    // Base64 in vCards and LDIF files is folded, too.
     in_all_texts(1, ["\r\n ", "\n "].map(|cut| format!("mail::{cut}dGFyb0Bl{cut}eGFtcGxl{cut}LmNvbQ==\r\n")));
     in_all_texts(1, ["\\\n    ", "\\\r\n  "].map(text));
 }
 
-/// The same of letters that are escaped, and of letters that take two halves of UTF-16.
+/// Like [`texts_in_texts`], for letters that are escaped or that UTF-16 writes as two surrogates.
 #[test]
 fn letters_in_texts() {
     in_all_texts(2, ["\u{1d42d}aro@\u{1d41e}xample.com", "ｔaro@exampl\u{1d556}.com"].map(str::to_owned));
@@ -96,7 +98,8 @@ fn letters_in_texts() {
     );
 }
 
-/// Asks that the address is found in these texts in every other, so deep.
+/// Asserts that the address is found when each text is put into each of [`OUTERS`], and, if `depth` is 2, the
+/// result into each of them again.
 fn in_all_texts(depth: usize, texts: impl IntoIterator<Item = String>) {
     let mut missed = Vec::new();
     for text in texts {
@@ -120,7 +123,7 @@ fn in_all_texts(depth: usize, texts: impl IntoIterator<Item = String>) {
     assert!(missed.is_empty(), "{} missed:\n{}", missed.len(), missed.join("\n"));
 }
 
-/// What stands inside an address on a page, and is not shown.
+/// What can stand inside an address on a page although a browser does not show it.
 const BETWEEN: [&str; 16] = [
     "<b>",
     "<b\nclass=\"x\"\n>",

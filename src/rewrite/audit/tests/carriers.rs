@@ -1,37 +1,10 @@
-//! The forms of an address, and what carries a text, written by encoders of the tests' own.
+//! The ways to write an address, and the ways to put a text into a message, by encoders in this module.
 
-#![allow(clippy::format_collect, clippy::format_push_string)] // clarity counts more than an allocation
-
-use super::{NEEDLE, attached, gzipped, plain, utf16, wrapped, zipped};
+use super::{NEEDLE, attached, gzipped, plain, utf16, winmail, wrapped, zipped};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// A winmail.dat of the tests' own making.
-mod winmail {
-    pub(super) fn attribute(level: u8, id: u32, data: &[u8]) -> Vec<u8> {
-        let sum = data.iter().fold(0u16, |sum, &byte| sum.wrapping_add(u16::from(byte)));
-        let length = u32::try_from(data.len()).unwrap();
-        [&[level][..], &id.to_le_bytes(), &length.to_le_bytes(), data, &sum.to_le_bytes()].concat()
-    }
-
-    pub(super) fn file(attributes: &[Vec<u8>]) -> Vec<u8> {
-        [&[0x78, 0x9f, 0x3e, 0x22, 1, 0][..], &attributes.concat()].concat()
-    }
-
-    pub(super) fn variable(tag: u32, data: &[u8]) -> Vec<u8> {
-        let mut property = [&tag.to_le_bytes()[..], &1u32.to_le_bytes()].concat();
-        property.extend(u32::try_from(data.len()).unwrap().to_le_bytes());
-        property.extend_from_slice(data);
-        property.resize(property.len().next_multiple_of(4), 0);
-        property
-    }
-
-    pub(super) fn properties(list: &[Vec<u8>]) -> Vec<u8> {
-        [&u32::try_from(list.len()).unwrap().to_le_bytes()[..], &list.concat()].concat()
-    }
-}
-
-/// DER and BER by hand.
+/// Encodes one DER element. Its length always takes four octets, which is allowed only in BER.
 fn der(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len()).unwrap();
     [&[tag, 0x84][..], &length.to_be_bytes(), content].concat()
@@ -55,7 +28,7 @@ fn cms_signed(content: &[u8], indefinite: bool) -> Vec<u8> {
     der(0x30, &[oid(2), der(0xa0, &signed)].concat())
 }
 
-/// Ways to write the address in a text.
+/// The ways to write [`NEEDLE`] in a text, each with a name.
 pub(super) fn forms() -> Vec<(&'static str, String)> {
     let hex = |prefix: &str, suffix: &str| -> String {
         NEEDLE.bytes().map(|byte| format!("{prefix}{byte:02x}{suffix}")).collect()
@@ -88,10 +61,10 @@ pub(super) fn forms() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Puts a text into a message.
+/// Builds a message that contains a text.
 pub(super) type Carry = fn(&str) -> Vec<u8>;
 
-/// Ways to carry a text.
+/// The ways to put a text into a message, each with a name.
 pub(super) fn carriers() -> Vec<(&'static str, Carry)> {
     fn eml(text: &str) -> Vec<u8> {
         format!("Subject: x\r\nMIME-Version: 1.0\r\n\r\n{text}\r\n").into_bytes()
