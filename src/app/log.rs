@@ -4,18 +4,22 @@
 //! stderr can be a closed pipe, a file on a full disk, or a pipe that nobody reads. The first two fail, the
 //! third blocks; none may stop a thread that logs. Lines wait in a bounded queue; what does not fit or cannot
 //! be written is dropped and counted.
+//!
+//! A line that comes alone is written at once. After that the thread rests for a moment, and writes together
+//! what was said meanwhile: under load, waking it for each line costs more than the line.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use std::io::{self, Write};
-use std::sync::OnceLock;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Most lines in the queue.
-const WAITING: usize = 8_192;
+const WAITING: u64 = 8_192;
+/// How long the thread rests after it wrote.
+const REST: Duration = Duration::from_millis(5);
 /// How long logging an error waits until it is written, because the process may end right after it.
 const ERROR_WAIT: Duration = Duration::from_millis(500);
 /// How long the end of the process waits for the last lines.
@@ -23,19 +27,44 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 
 static LINES: OnceLock<Lines> = OnceLock::new();
 
-/// A job of the writing thread.
-enum Job {
-    /// A line, with its end.
-    Line(Vec<u8>),
-    /// Answers when everything before it has been written.
-    Flush(SyncSender<()>),
+/// The lines that wait, and what the writing thread is doing.
+#[derive(Debug, Default)]
+struct State {
+    /// The lines, each with its end.
+    text: Vec<u8>,
+    lines: u64,
+    /// How many lines were ever put here, and how many of them are done with.
+    put: u64,
+    done: u64,
+    /// Somebody waits until what was put here is written.
+    pressed: bool,
+    /// The thread waits for a line.
+    idle: bool,
+    /// There is no thread any more.
+    over: bool,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    state: Mutex<State>,
+    /// Told if the thread has something to do.
+    work: Condvar,
+    /// Told if lines were written, or never will be.
+    written: Condvar,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The queue of a log, and the number of lines lost. Clones share both.
 #[derive(Clone, Debug)]
 pub struct Lines {
-    queue: SyncSender<Job>,
+    queue: Arc<Queue>,
     lost: Counter,
+    room: u64,
 }
 
 impl Lines {
@@ -44,37 +73,87 @@ impl Lines {
         Self::with_room(target, WAITING)
     }
 
-    fn with_room(target: impl Write + Send + 'static, waiting: usize) -> Self {
-        let (queue, jobs) = sync_channel(waiting);
-        let lost = Counter::default();
-        let counted = lost.clone();
-        let writer = std::thread::Builder::new().name("log".to_owned());
+    fn with_room(target: impl Write + Send + 'static, room: u64) -> Self {
+        let lines = Self { queue: Arc::default(), lost: Counter::default(), room };
+        let end = End(lines.clone());
         // without the thread every line is dropped and counted; the relay works without its log
-        drop(writer.spawn(move || write_all(&jobs, target, &counted)));
-        Self { queue, lost }
+        drop(std::thread::Builder::new().name("log".to_owned()).spawn(move || end.0.write_all(target)));
+        lines
     }
 
-    /// Waits until the queue has been written, up to `most`.
-    fn flush(&self, most: Duration) {
-        let (done, written) = sync_channel(1);
-        if self.queue.try_send(Job::Flush(done)).is_ok() {
-            // on a timeout the lines are lost
-            let _ = written.recv_timeout(most);
+    /// Puts a line into the queue; false if it is lost.
+    fn put(&self, line: &[u8]) -> bool {
+        let mut state = self.queue.lock();
+        if state.over || state.lines >= self.room {
+            drop(state);
+            self.lost.inc();
+            return false;
         }
+        state.text.extend_from_slice(line);
+        state.lines += 1;
+        state.put += 1;
+        if std::mem::take(&mut state.idle) {
+            self.queue.work.notify_one();
+        }
+        true
+    }
+
+    /// Waits until what was put into the queue has been written, up to `most`.
+    fn flush(&self, most: Duration) {
+        let until = Instant::now() + most;
+        let mut state = self.queue.lock();
+        let last = state.put;
+        state.pressed = true;
+        self.queue.work.notify_one();
+        while state.done < last && !state.over {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.queue.written.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Writes what is put into the queue, for ever.
+    fn write_all(&self, mut target: impl Write) {
+        let mut text = Vec::new();
+        loop {
+            let lines = self.next(&mut text);
+            if target.write_all(&text).and_then(|()| target.flush()).is_err() {
+                self.lost.inc_by(lines);
+            }
+            let mut state = self.queue.lock();
+            state.done += lines;
+            self.queue.written.notify_all();
+            if !state.pressed {
+                drop(self.queue.work.wait_timeout_while(state, REST, |state| !state.pressed));
+            }
+        }
+    }
+
+    /// Waits for lines and takes them; returns how many there are.
+    fn next(&self, text: &mut Vec<u8>) -> u64 {
+        let mut state = self.queue.lock();
+        while state.lines == 0 {
+            (state.idle, state.pressed) = (true, false);
+            state = self.queue.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.idle = false;
+        text.clear();
+        std::mem::swap(text, &mut state.text);
+        std::mem::take(&mut state.lines)
     }
 }
 
-fn write_all(jobs: &Receiver<Job>, mut target: impl Write, lost: &Counter) {
-    for job in jobs {
-        match job {
-            Job::Line(line) => {
-                if target.write_all(&line).and_then(|()| target.flush()).is_err() {
-                    lost.inc();
-                }
-            }
-            // the receiver may have stopped waiting
-            Job::Flush(done) => drop(done.try_send(())),
-        }
+/// Ends the queue when its thread ends, or never began: nobody may wait for it, and its lines are lost.
+struct End(Lines);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let mut state = self.0.queue.lock();
+        state.over = true;
+        self.0.lost.inc_by(state.put - state.done);
+        self.0.queue.written.notify_all();
     }
 }
 
@@ -119,9 +198,7 @@ impl Drop for Line {
         if self.text.is_empty() {
             return;
         }
-        if self.lines.queue.try_send(Job::Line(std::mem::take(&mut self.text))).is_err() {
-            self.lines.lost.inc();
-        } else if self.urgent {
+        if self.lines.put(&self.text) && self.urgent {
             self.lines.flush(ERROR_WAIT);
         }
     }
@@ -222,6 +299,47 @@ mod tests {
         let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 101);
         assert!(text.ends_with("the last word\n"), "{text}");
+        assert_eq!(lines.lost.get(), 0);
+    }
+
+    /// What was written, and in how many pieces.
+    #[derive(Clone, Default)]
+    struct Pieces(Arc<Mutex<(Vec<u8>, usize)>>);
+
+    impl Write for Pieces {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            let mut pieces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            pieces.0.extend_from_slice(octets);
+            pieces.1 += 1;
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_comes_soon_and_many_come_together() {
+        let pieces = Pieces::default();
+        let lines = Lines::to(pieces.clone());
+        let written = |least: usize| {
+            let began = Instant::now();
+            while String::from_utf8_lossy(&pieces.0.lock().unwrap().0).lines().count() < least {
+                assert!(began.elapsed() < Duration::from_secs(20), "it was never written");
+                std::thread::yield_now();
+            }
+            pieces.0.lock().unwrap().1
+        };
+        assert!(lines.put(b"0\n"));
+        assert_eq!(written(1), 1, "nobody asked for it");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..1_000).for_each(|_| assert!(lines.put(b"line\n"))));
+            }
+        });
+        assert!(written(4_001) < 1_000, "{}", written(4_001));
+        assert_eq!(pieces.0.lock().unwrap().0.len(), 2 + 4_000 * 5);
         assert_eq!(lines.lost.get(), 0);
     }
 }

@@ -155,8 +155,8 @@ impl Desk {
                 ..HeldDecision::new(item.id, HeldState::Released, &who.name, now, &wish.how.to_string())
             })
             .await?;
-        if self.store.is_shared() {
-            let asks = spending.with(|sending| examiner.budgets.asks(sending, now));
+        let asks = spending.with(|sending| examiner.budgets.asks(sending, now));
+        if self.store.is_shared() && !asks.is_empty() {
             let asks = asks.iter().map(|ask| SpendAsk::of(ask, true)).collect();
             if let Err(error) = self.store.spend(asks, examiner.budgets.oldest(now)).await {
                 tracing::warn!(%error, "what was released is counted at this relay only");

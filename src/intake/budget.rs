@@ -3,11 +3,12 @@
 use crate::clock::{Clock, Timestamp};
 use crate::examine::{Examination, Examiner, Settled};
 use crate::message::Address;
-use crate::policy::budget::{Budgets, Given, Reserved, Sending};
+use crate::policy::budget::{Ask, Budgets, Given, Reserved, Sending};
 use crate::policy::{Mode, Timing};
 use crate::rewrite::Delivery;
 use crate::store::Store;
 use crate::store::shared::SpendAsk;
+use std::sync::Arc;
 
 /// Reserves what the copies of a message need; the caller keeps the reservation once they are committed. If a
 /// budget has no room the message is held; in observe mode this is only recorded.
@@ -70,26 +71,37 @@ async fn asked(budgets: &Budgets, store: &dyn Store, sending: Sending<'_>, at: T
 
 /// Counts these recipients even if a budget is exceeded, at all relays.
 async fn spend(budgets: &Budgets, store: &dyn Store, sending: Sending<'_>, at: Timestamp, now: Timestamp) {
-    if store.is_shared() {
-        let forced = budgets.asks(sending, at).iter().map(|ask| SpendAsk::of(ask, true)).collect();
-        if let Err(error) = store.spend(forced, budgets.oldest(now)).await {
-            tracing::warn!(%error, "what was released is counted at this relay only");
-        }
-    }
+    let asks = budgets.asks(sending, at);
     budgets.spend(sending, at);
+    tell(store, &asks, budgets.oldest(now)).await;
+}
+
+/// Counts these requests at the other relays, whether or not there is room.
+async fn tell(store: &dyn Store, asks: &[Ask], oldest: i64) {
+    if asks.is_empty() || !store.is_shared() {
+        return;
+    }
+    let forced = asks.iter().map(|ask| SpendAsk::of(ask, true)).collect();
+    if let Err(error) = store.spend(forced, oldest).await {
+        tracing::warn!(%error, "what was released is counted at this relay only");
+    }
 }
 
 /// Counts the copies of a message that follows an earlier decision; they are not checked, because the
-/// decision included them.
-pub(super) async fn follow(
+/// decision included them. The message is committed, so its client does not wait until the other relays know.
+pub(super) fn follow(
     examiner: &Examiner,
     seen: &Examination,
     recipients: &[Address],
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     now: Timestamp,
 ) {
     let recipients: Vec<&Address> = recipients.iter().collect();
-    spend(&examiner.budgets, store, sending(seen, &recipients), now, now).await;
+    let (budgets, sending) = (&examiner.budgets, sending(seen, &recipients));
+    let (asks, oldest) = (budgets.asks(sending, now), budgets.oldest(now));
+    budgets.spend(sending, now);
+    let store = Arc::clone(store);
+    tokio::spawn(async move { tell(&*store, &asks, oldest).await });
 }
 
 /// All recipients of these copies.

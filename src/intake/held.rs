@@ -65,7 +65,7 @@ impl Intake {
                 Err(StoreError::SentAgain) => again = true,
                 done => {
                     if done.is_ok() {
-                        budget::follow(examiner, seen, &following, self.store(), self.clock().now()).await;
+                        budget::follow(examiner, seen, &following, &self.0.store, self.clock().now());
                         tracing::info!(id = %planned.judged.id, ?action, "a further transaction of a held mail");
                     }
                     return done.map(|()| answer);

@@ -161,8 +161,7 @@ fn whole(source: &Connection, target: &Connection, from: &Side, to: &Side) -> Re
     if target.dialect() == Dialect::Postgres {
         numbers(target)?;
     }
-    target.control("COMMIT")?;
-    target.settle()?;
+    target.commit()?;
     source.control("ROLLBACK")?;
     source.settle()?;
     Ok(copied)

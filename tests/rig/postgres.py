@@ -88,6 +88,7 @@ class Cluster:
         """Stops the server: SIGINT throws everybody out, SIGQUIT does not even tidy up."""
         if self.process and self.process.poll() is None:
             self.process.send_signal(how)
+            self.resume()  # a paused server hears nothing
             self.process.wait(60)
 
     def processes(self):

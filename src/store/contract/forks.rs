@@ -18,7 +18,7 @@ pub(super) fn fork(subject: &str, text: &str) -> Fork {
     Fork::of(None, &Header::parse(Bytes::from(block)).unwrap(), leaves.finish(), None).unwrap()
 }
 
-pub(super) fn passed(random: u64, to: &[&str]) -> NewMessage {
+pub(in crate::store) fn passed(random: u64, to: &[&str]) -> NewMessage {
     NewMessage { fork: Some(fork("one", "text")), ..message(random, &[to], InitialState::Ready) }
 }
 

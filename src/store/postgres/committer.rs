@@ -182,8 +182,7 @@ impl Committer {
         // No statement is pending now, so a later failure is that of the commit.
         connection.settle()?;
         let began = Instant::now();
-        connection.control("COMMIT")?;
-        if let Err(error) = connection.settle() {
+        if let Err(error) = connection.commit() {
             return Err(match &error {
                 Error::Postgres(said) if said.as_db_error().is_some() && !connection.is_over() => {
                     error.into()

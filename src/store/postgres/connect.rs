@@ -1,7 +1,7 @@
 //! Connecting: the configured address, the password beside it, and the requirements on a server.
 
 use super::error;
-use super::session::Session;
+use super::session::{Session, Warnings};
 use super::tls::Tls;
 use crate::store::StoreError;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{AsyncMessage, Client, Config};
 
 /// How long a server may take to answer a new connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -156,10 +156,11 @@ impl Place {
 
     /// Opens a session with its settings.
     pub(super) fn connect(&self, purpose: Use, node: &str) -> Result<Session, StoreError> {
-        let runtime = runtime()?;
+        let (runtime, warnings) = (runtime()?, Warnings::default());
+        let noting = warnings.clone();
         let opened = runtime.block_on(async {
             let (client, driver) = self.open(&format!("sekisho {node}")).await?;
-            tokio::spawn(driver.drive());
+            tokio::spawn(driver.drive(move |said| noting.note(&said)));
             Ok::<_, StoreError>(client)
         });
         let client = opened.inspect_err(|_| ())?;
@@ -168,7 +169,7 @@ impl Place {
             Use::Read => READ,
             Use::Write | Use::Bodies => WRITE,
         };
-        let session = Session::new(runtime, client, patience);
+        let session = Session::new(runtime, client, patience, warnings);
         let prepared =
             self.fits(&session).and_then(|()| settings(&session, purpose, node).map_err(|e| self.failed(&e)));
         prepared.map(|()| session)
@@ -261,11 +262,9 @@ impl Place {
 
 /// The part of a connection that drives it.
 pub(super) trait Messages: Send + 'static {
-    /// Drives the connection until it ends.
-    fn drive(self) -> impl Future<Output = ()> + Send;
-
-    /// The same, and passes on the notifications of other nodes.
-    fn tell(self, heard: impl Fn(&str) + Send + 'static) -> impl Future<Output = ()> + Send;
+    /// Drives the connection until it ends, and passes on what the server says of its own accord: warnings, and the
+    /// notifications of other nodes.
+    fn drive(self, heard: impl Fn(AsyncMessage) + Send + 'static) -> impl Future<Output = ()> + Send;
 }
 
 impl<S, T> Messages for tokio_postgres::Connection<S, T>
@@ -273,15 +272,10 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    async fn drive(self) {
-        self.tell(|_| ()).await;
-    }
-
-    async fn tell(mut self, heard: impl Fn(&str) + Send + 'static) {
+    async fn drive(mut self, heard: impl Fn(AsyncMessage) + Send + 'static) {
         while let Some(message) = std::future::poll_fn(|context| self.poll_message(context)).await {
             match message {
-                Ok(tokio_postgres::AsyncMessage::Notification(said)) => heard(said.payload()),
-                Ok(_) => {}
+                Ok(said) => heard(said),
                 // The next request reports the error.
                 Err(_) => return,
             }

@@ -143,8 +143,7 @@ pub fn accept_foreign(
             return Err(StoreError::Unavailable(why).into());
         }
         let accepted = foreign::record(&tx, &key, by, why, at)?;
-        tx.control("COMMIT")?;
-        tx.settle()?;
+        tx.commit()?;
         Ok(accepted)
     };
     recorded().map_err(Failure::named)
@@ -179,5 +178,7 @@ mod apart_tests;
 mod before_tests;
 #[cfg(test)]
 mod cluster;
+#[cfg(test)]
+mod replica_tests;
 #[cfg(test)]
 mod tests;

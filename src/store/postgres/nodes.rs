@@ -11,6 +11,7 @@ use crate::store::{NodeRow, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
+use tokio_postgres::AsyncMessage;
 
 /// How long a starting relay waits for its name: a predecessor of that name may be stopping.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -127,7 +128,11 @@ async fn named(
     heard: impl Fn(&str) + Send + 'static,
 ) -> Result<(tokio_postgres::Client, tokio::task::JoinHandle<()>), StoreError> {
     let (client, driver) = place.open(&format!("sekisho {name} listens")).await?;
-    let driven = tokio::spawn(driver.tell(heard));
+    let driven = tokio::spawn(driver.drive(move |said| {
+        if let AsyncMessage::Notification(said) = said {
+            heard(said.payload());
+        }
+    }));
     let failed = |error: tokio_postgres::Error| super::error::classify(&error);
     let began = tokio::time::Instant::now();
     loop {

@@ -13,12 +13,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
+use tokio_postgres::error::Severity;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Client, Row, Statement};
+use tokio_postgres::{AsyncMessage, Client, Row, Statement};
 
 /// How many prepared statements are kept at most. The text of some statements varies without limit.
 const STATEMENTS: usize = 256;
@@ -26,6 +27,25 @@ const STATEMENTS: usize = 256;
 const AHEAD: usize = 64;
 /// Clocks that differ by so many milliseconds at most count as the same.
 const AGREED: i64 = 1_000;
+
+/// The last warning of the server, which its connection notes while it is driven.
+#[derive(Clone, Default)]
+pub(super) struct Warnings(Arc<Mutex<Option<String>>>);
+
+impl Warnings {
+    /// Notes a warning; everything else the server may say is of no consequence.
+    pub(super) fn note(&self, said: &AsyncMessage) {
+        if let AsyncMessage::Notice(said) = said
+            && said.parsed_severity() == Some(Severity::Warning)
+        {
+            *self.last() = Some(said.message().to_owned());
+        }
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 type Sent = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
 
@@ -42,10 +62,11 @@ pub(in crate::store) struct Session {
     clock: Option<Arc<dyn Clock>>,
     /// How far it is from the database's, and when that was measured.
     apart: Cell<Option<(Instant, i64)>>,
+    warnings: Warnings,
 }
 
 impl Session {
-    pub(super) fn new(runtime: Runtime, client: Client, patience: Duration) -> Self {
+    pub(super) fn new(runtime: Runtime, client: Client, patience: Duration, warnings: Warnings) -> Self {
         Self {
             runtime: Some(runtime),
             client: Arc::new(client),
@@ -55,6 +76,7 @@ impl Session {
             over: Cell::new(false),
             clock: None,
             apart: Cell::new(None),
+            warnings,
         }
     }
 
@@ -137,6 +159,22 @@ impl Session {
             return Ok(());
         }
         self.ask(async { Ok(()) })
+    }
+
+    /// Commits, and waits until the server has confirmed it.
+    ///
+    /// If an administrator cancels a commit that waits for a synchronous replica, the server reports success with a
+    /// warning, though the replica may not have it (PostgreSQL 15, 27.2.8.3). So a warning counts as no answer.
+    ///
+    /// # Errors
+    /// [`Error::Unconfirmed`] after a warning: it is not known whether what was committed will last.
+    pub(in crate::store) fn commit(&self) -> Result<(), Error> {
+        self.settle()?;
+        self.warnings.last().take();
+        self.control("COMMIT");
+        self.settle()?;
+        let warned = self.warnings.last().take();
+        warned.map_or(Ok(()), |why| Err(Error::Unconfirmed(why)))
     }
 
     fn statement(&self, sql: &str, values: &[Value<'_>]) -> Result<Statement, Error> {

@@ -18,7 +18,11 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) fn new() -> Self {
-        let cluster = Cluster::get();
+        Self::of(Cluster::get())
+    }
+
+    /// A database of this server.
+    pub(super) fn of(cluster: &'static Cluster) -> Self {
         Self {
             cluster,
             name: cluster.database(),

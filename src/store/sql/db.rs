@@ -65,6 +65,27 @@ impl Connection {
         Ok(())
     }
 
+    /// Commits, and waits until the engine has confirmed it.
+    ///
+    /// # Errors
+    /// [`Error::Unconfirmed`] if PostgreSQL stopped waiting for its synchronous replica.
+    pub(in crate::store) fn commit(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(_) => self.control("COMMIT"),
+            Self::Postgres(session) => session.commit(),
+        }
+    }
+
+    /// Makes the commit of this transaction wait for everything that it may have read, even if it writes nothing else.
+    /// With PostgreSQL a row can be read before the synchronous replica has it (its commit's wait was cancelled, or the
+    /// server was restarted meanwhile), and only a transaction that writes waits for the replica.
+    pub(in crate::store) fn write_something(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(_) => self.control("SELECT pg_logical_emit_message(true, 'sekisho', '')"),
+        }
+    }
+
     /// Whether a transaction is open, as far as this side knows.
     pub(in crate::store) fn in_transaction(&self) -> bool {
         match self {

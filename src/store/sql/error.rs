@@ -14,6 +14,9 @@ pub(in crate::store) enum Error {
     /// PostgreSQL did not answer in time, or the connection was lost.
     #[error("{0}")]
     Gone(&'static str),
+    /// PostgreSQL committed, but stopped waiting for its synchronous replica.
+    #[error("{0}")]
+    Unconfirmed(String),
     #[error("there is no such row")]
     NoRows,
     #[error("column {0} is not what was expected")]
@@ -27,7 +30,7 @@ impl Error {
     pub(in crate::store) fn is_of_engine(&self) -> bool {
         match self {
             Self::Sqlite(error) => error.sqlite_error().is_some(),
-            Self::Postgres(_) | Self::Gone(_) => true,
+            Self::Postgres(_) | Self::Gone(_) | Self::Unconfirmed(_) => true,
             Self::NoRows | Self::Column(_) | Self::Kind(_) => false,
         }
     }

@@ -62,8 +62,11 @@ impl Readers {
             let _place = place;
             let connection = pool.begin()?;
             let result = work(&connection).map_err(Failure::named);
-            let end = if pool.commits { "COMMIT" } else { "ROLLBACK" };
-            let ended = connection.control(end).and_then(|()| connection.settle());
+            let ended = if pool.commits {
+                connection.commit()
+            } else {
+                connection.control("ROLLBACK").and_then(|()| connection.settle())
+            };
             if let Err(error) = &result {
                 pool.health.note(error);
             }

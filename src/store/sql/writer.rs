@@ -75,6 +75,8 @@ where
             Ok(value) => Some(Ok(value)),
             Err(Failure::Refused(why)) => {
                 tx.control("ROLLBACK TO request")?;
+                // A client is told 250 if the store has its message already, so that must last, too.
+                tx.write_something()?;
                 Some(Err(why))
             }
             Err(sql @ Failure::Sql(_)) => return Err(sql),
