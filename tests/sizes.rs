@@ -21,7 +21,6 @@ const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[
     ("src/policy/learned/tests.rs", "what_a_mail_teaches", "a table of cases"),
     ("src/policy/rules/tests.rs", "built_in_holds_bite_where_disclosure_is_asked", "a table of cases"),
     ("src/policy/rules/tests.rs", "mistakes_are_told_at_their_place", "a table of cases"),
-    ("src/rewrite/audit/tags.rs", "feed", "one state machine: an arm for each state of a tag"),
     ("src/store/sqlite/upgrade_tests.rs", "fill", "one INSERT for each table of the first schema"),
 ];
 
