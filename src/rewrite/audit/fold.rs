@@ -141,10 +141,9 @@ fn wide_unchanged(bytes: &[u8]) -> usize {
         let [lead, second, third] = **three;
         let block = match lead {
             0xe3 => matches!(second, 0x81..=0x83 | 0x90..=0xbf),
-            0xe4..=0xe9 => second >= 0x80,
+            0xe4..=0xe9 | 0xeb | 0xec => second >= 0x80,
             // Up to U+D77F, for what follows is not assigned throughout.
             0xea => second >= 0xb0,
-            0xeb | 0xec => second >= 0x80,
             0xed => matches!(second, 0x80..=0x9d),
             _ => false,
         };

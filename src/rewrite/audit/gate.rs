@@ -190,6 +190,7 @@ impl Asking<'_> {
     }
 }
 
+#[expect(clippy::needless_bitwise_bool, reason = "without branches it is tested for many octets at once")]
 fn blanks(text: &[u8]) -> usize {
     let is_blank = |octet: u8| {
         (octet == b' ') | (octet == b'\t') | (octet == b'\r') | (octet == b'\n') | (octet == b'>')
@@ -213,7 +214,7 @@ fn is_any(octets: &[u8]) -> u8 {
 
 /// Whether any two adjacent octets can be the letters of base64 with which an `@` begins: what [`EARLIER`] and
 /// [`LATER`] say, in a form that is tested for many octets at once.
-#[allow(clippy::needless_bitwise_bool)] // without branches it is tested for many octets at once
+#[expect(clippy::needless_bitwise_bool, reason = "without branches it is tested for many octets at once")]
 fn is_any_pair(ones: &[u8], others: &[u8]) -> u8 {
     ones.iter().zip(others).fold(0, |any, (&one, &other)| {
         let value = other.wrapping_sub(b'A');

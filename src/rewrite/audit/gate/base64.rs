@@ -37,7 +37,7 @@ impl Signs<'_> {
         PLACES.into_iter().enumerate().filter(|(_, bit)| places & bit != 0).any(|(place, _)| {
             // The `@` begins two bits later for each octet before it.
             let used = (6 * letters.len()).saturating_sub(2 * place);
-            #[allow(clippy::cast_possible_truncation)] // octets are cut out of the bits on purpose
+            #[expect(clippy::cast_possible_truncation, reason = "octets are cut out of the bits on purpose")]
             let octet = |index: usize| (bits >> (used - 8 * (index + 1))) as u8;
             let octets: Vec<u8> = (0..used / 8).map(octet).collect();
             match octets.split_first() {
