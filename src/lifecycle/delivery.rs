@@ -129,6 +129,14 @@ impl Progress {
         }
     }
 
+    /// Whether its recipients may have it although it was not recorded as delivered: an attempt ended without an
+    /// answer, or it was dropped during one whose end nobody recorded. If they are sent another copy, that one may be a
+    /// duplicate.
+    pub fn may_have_arrived(&self) -> bool {
+        let dropped = self.state == DeliveryState::Dropped && self.due.is_some();
+        self.state != DeliveryState::Delivered && (self.duplicate || dropped)
+    }
+
     /// Whether a release at that time has sent it, or tried to.
     pub fn was_tried_since(&self, released: Timestamp) -> bool {
         self.attempts > 0 && self.queued >= released

@@ -15,7 +15,8 @@ pub trait CourierStore: Send + Sync {
     }
 
     /// The same for a courier that still holds the leases `mine`: it never claims its own deliveries again, and the
-    /// leases are extended in the same transaction. A copy that cannot be read back is paused and left out.
+    /// leases are extended in the same transaction. A copy that cannot be read back is paused and left out. A claim
+    /// whose commit ended without an answer ([`StoreError::Uncertain`]) is taken up by the next one.
     async fn claim_beside(
         &self,
         now: Timestamp,
@@ -37,7 +38,7 @@ pub trait CourierStore: Send + Sync {
     /// withdrawn, and the message is held again with this reason.
     async fn stop(&self, stop: Stop) -> Result<(), StoreError>;
 
-    /// When the next waiting delivery or notice becomes due.
+    /// When the next waiting delivery or notice becomes due; at once if a claim is to be taken up.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// How many copies were delivered since a time, and to how many recipients, so that rates continue after a

@@ -1,14 +1,19 @@
 //! Random histories over the real store, intake, desk, schedule and notices, in simulated time: mail arrives at two
 //! nodes, people decide and change their minds, upstreams fail, nodes stop, die and lose their leases. A model beside
-//! it knows what was promised to whom. One number replays a history:
+//! it knows what was promised to whom. One number replays a history; on PostgreSQL it is
+//! `SIMULATION_POSTGRESQL=1 … postgresql`:
 //!
 //! ```text
-//! SIMULATION_SEED=17 SIMULATION_HISTORIES=1 cargo test -p sekisho --test simulation
+//! SIMULATION_SEED=17 SIMULATION_HISTORIES=1 cargo test -p sekisho --test simulation sqlite
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[allow(dead_code, reason = "the tests of the engine use all of it")]
+#[path = "../../src/store/postgres/cluster.rs"]
+mod cluster;
 mod dice;
+mod engine;
 mod model;
 mod node;
 mod oracle;
@@ -16,7 +21,9 @@ mod sending;
 mod steps;
 mod world;
 
+use engine::{Engine, Server};
 use oracle::Seen;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use world::World;
@@ -24,10 +31,10 @@ use world::World;
 /// Most steps of a history, before it settles.
 const STEPS: usize = 60;
 
-fn play(seed: u64) -> usize {
+fn play(seed: u64, server: Option<&Server>) -> usize {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let (mut world, mut states) = (World::new(seed), Seen::new());
+        let (mut world, mut states) = (World::new(seed, Engine::new(server, seed)), Seen::new());
         let steps = 5 + world.dice.below(STEPS);
         for _ in 0..steps {
             world.step().await;
@@ -44,31 +51,56 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
 }
 
-/// Plays these histories, several side by side: each has a world of its own, and mostly waits for its store.
-fn play_all(seeds: std::ops::Range<u64>) -> usize {
-    let next = AtomicU64::new(seeds.start);
+/// After how many histories a long run says how far it is.
+const SAY_EVERY: u64 = 1_000;
+
+/// Plays these histories, several side by side: each has a world of its own, and mostly waits for its store. Returns
+/// the number of steps, and the seeds of the histories that broke a promise.
+fn play_all(seeds: std::ops::Range<u64>, server: Option<&Server>) -> (usize, Vec<u64>) {
+    let (next, began) = (AtomicU64::new(seeds.start), Instant::now());
     let work = || {
-        let mut steps = 0;
+        let (mut steps, mut broken) = (0, Vec::new());
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= seeds.end {
-                return steps;
+                return (steps, broken);
             }
-            steps += play(seed);
+            match std::panic::catch_unwind(AssertUnwindSafe(|| play(seed, server))) {
+                Ok(played) => steps += played,
+                Err(_) => broken.push(seed),
+            }
+            let begun = seed + 1 - seeds.start;
+            if begun.is_multiple_of(SAY_EVERY) {
+                println!("{begun} histories, {:.0} s", began.elapsed().as_secs_f64());
+            }
         }
     };
     let beside = number("SIMULATION_BESIDE").unwrap_or(16).min(seeds.end - seeds.start);
     std::thread::scope(|scope| {
         let all: Vec<_> = (0..beside).map(|_| scope.spawn(work)).collect();
-        all.into_iter().map(|one| one.join().expect("a history broke a promise: it stands above")).sum()
+        let mut whole = (0, Vec::new());
+        for (steps, broken) in all.into_iter().map(|one| one.join().unwrap()) {
+            whole.0 += steps;
+            whole.1.extend(broken);
+        }
+        whole
     })
 }
 
 #[test]
-fn every_promise_holds_in_every_history() {
+fn every_promise_holds_in_every_history_on_sqlite() {
+    play_some(number("SIMULATION_HISTORIES").unwrap_or(100), None);
+}
+
+#[test]
+fn every_promise_holds_in_every_history_on_postgresql() {
+    play_some(number("SIMULATION_POSTGRESQL").unwrap_or(20), Some(&Server::start()));
+}
+
+fn play_some(histories: u64, server: Option<&Server>) {
     let first = number("SIMULATION_SEED").unwrap_or(1);
-    let histories = number("SIMULATION_HISTORIES").unwrap_or(100);
     let began = Instant::now();
-    let steps = play_all(first..first + histories);
+    let (steps, broken) = play_all(first..first + histories, server);
     println!("{histories} histories from {first}, {steps} steps, {:.1} s", began.elapsed().as_secs_f64());
+    assert_eq!(broken, [], "these histories broke a promise: they stand above");
 }

@@ -97,7 +97,8 @@ pub(crate) struct Mail {
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) mails: Vec<Mail>,
-    pub(crate) leases: HashMap<DeliveryId, (i64, Timestamp)>,
+    /// The token, the end, and the node of each lease.
+    pub(crate) leases: HashMap<DeliveryId, (i64, Timestamp, usize)>,
     /// Returned, expired or taken back: the mails of our own about a message that the upstream took.
     pub(crate) told: HashMap<Id, u32>,
 }
@@ -110,11 +111,6 @@ impl Person {
     /// Whether an operator dropped it while it was being sent, and that may still go on.
     fn is_dropped_on_its_way(&self, now: Timestamp) -> bool {
         self.state == State::Dropped && self.dropped_until.is_some_and(|until| until > now)
-    }
-
-    /// Whether it was dropped while it was being sent, and nobody will know how that ended.
-    pub(crate) fn ended_unknown(&self, now: Timestamp) -> bool {
-        self.state == State::Dropped && self.dropped_until.is_some_and(|until| until <= now)
     }
 }
 
@@ -204,12 +200,12 @@ impl Mail {
                 due,
                 queued: due,
                 attempts: 0,
-                lost: false,
+                // It was dropped while it was being sent, and nobody recorded how that ended.
+                lost: person.lost || person.dropped_until.is_some(),
                 lease: None,
                 dropped_until: None,
                 item,
                 came,
-                took: 0,
                 ..person.clone()
             };
         }
@@ -283,7 +279,7 @@ impl Mail {
                 let off = dropped.contains(&number);
                 person.state = if off { State::Removed } else { State::Going };
                 (person.how, person.due, person.queued) = (how, due, due);
-                (person.attempts, person.lost) = (0, false);
+                person.attempts = 0;
             }
         }
     }
@@ -391,13 +387,13 @@ impl Model {
     }
 
     pub(crate) fn is_current(&self, lease: Lease) -> bool {
-        self.leases.get(&lease.delivery).is_some_and(|(token, _)| *token == lease.token)
+        self.leases.get(&lease.delivery).is_some_and(|(token, ..)| *token == lease.token)
     }
 
     /// A node claimed a copy.
-    pub(crate) fn claimed(&mut self, claim: &Claim, now: Timestamp, until: Timestamp) {
-        let before = self.leases.insert(claim.lease.delivery, (claim.lease.token, until));
-        if let Some((token, ends)) = before {
+    pub(crate) fn claimed(&mut self, claim: &Claim, node: usize, now: Timestamp, until: Timestamp) {
+        let before = self.leases.insert(claim.lease.delivery, (claim.lease.token, until, node));
+        if let Some((token, ends, _)) = before {
             assert!(ends <= now, "claimed while another node has a lease on it until {ends}");
             assert!(token < claim.lease.token, "the fencing token did not grow");
         }
@@ -424,22 +420,25 @@ impl Model {
     /// The leases that a node renewed, as it believes.
     pub(crate) fn renewed(&mut self, leases: &[Lease], until: Timestamp) {
         for lease in leases {
-            if self.is_current(*lease) {
-                self.leases.insert(lease.delivery, (lease.token, until));
+            if self.is_current(*lease)
+                && let Some((_, ends, _)) = self.leases.get_mut(&lease.delivery)
+            {
+                *ends = until;
             }
         }
     }
 
     /// An operator drops a copy.
-    pub(crate) fn dropped(person: &mut Person, leases: &HashMap<DeliveryId, (i64, Timestamp)>) {
+    pub(crate) fn dropped(person: &mut Person, leases: &HashMap<DeliveryId, (i64, Timestamp, usize)>) {
         person.state = State::Dropped;
         person.dropped_until =
-            person.lease.and_then(|lease| leases.get(&lease.delivery)).map(|(_, until)| *until);
+            person.lease.and_then(|lease| leases.get(&lease.delivery)).map(|(_, until, _)| *until);
     }
 
-    /// Every node lost what it had in memory, and recovered.
-    pub(crate) fn recovered(&mut self, now: Timestamp) {
-        let leases = std::mem::take(&mut self.leases);
+    /// A node (or each) lost what it had in memory, and recovered.
+    pub(crate) fn recovered(&mut self, node: Option<usize>, now: Timestamp) {
+        let lost = |of: usize| node.is_none_or(|node| node == of);
+        let leases: HashMap<_, _> = self.leases.extract_if(|_, (.., of)| lost(*of)).collect();
         for person in self.mails.iter_mut().flat_map(|mail| &mut mail.people) {
             if person.lease.is_some_and(|lease| leases.contains_key(&lease.delivery)) {
                 (person.lost, person.due, person.lease) = (true, now, None);
@@ -474,6 +473,10 @@ impl Model {
         self.leases.remove(&claim.lease.delivery);
         for (to, fate) in claim.delivery.recipients().iter().zip(fates) {
             let Some(person) = self.person(to.address.as_str()) else { continue };
+            if person.lease != Some(claim.lease) {
+                // It has another copy since.
+                continue;
+            }
             (person.lease, person.dropped_until) = (None, None);
             let old = now.since(person.queued) >= GIVE_UP;
             let number = usize::try_from(person.attempts).unwrap().clamp(1, WAITS.len());

@@ -27,11 +27,11 @@ fn may_follow(from: DeliveryState, to: DeliveryState) -> bool {
     }
 }
 
-impl World {
+impl World<'_> {
     /// Compares the states of all deliveries with those of the step before. `several` steps may have happened.
     pub(crate) async fn look(&mut self, seen: &mut Seen) {
         let all = QueueFilter { all: true, ..QueueFilter::default() };
-        for row in self.store.queue(&all).await.unwrap() {
+        for row in self.stores[0].queue(&all).await.unwrap() {
             let before = seen.insert(row.id.clone(), row.state);
             let fine = before.is_none_or(|before| before == row.state || may_follow(before, row.state));
             assert!(fine, "{} was {before:?}, and is {}", row.id, row.state);
@@ -59,7 +59,8 @@ impl World {
             self.look(seen).await;
             let held = self.model.mails.iter().filter_map(|mail| Some(mail.items[mail.waiting()?].expires));
             let held = held.min().map(|expires| expires.plus(Duration::from_millis(1)));
-            let due = [self.store.next_due().await.unwrap(), self.store.next_notice().await.unwrap(), held];
+            let due =
+                [self.stores[0].next_due().await.unwrap(), self.stores[0].next_notice().await.unwrap(), held];
             let Some(next) = due.into_iter().flatten().min() else { return };
             let span = next.since(self.now());
             if !span.is_zero() {
@@ -87,7 +88,7 @@ impl World {
             assert!(!back || told > 0, "nobody was told that {:?} went back", mail.items);
             self.journals(mail).await;
         }
-        let verified = self.store.verify_chain().await.unwrap();
+        let verified = self.stores[0].verify_chain().await.unwrap();
         assert_eq!(verified.broken, None);
         assert!(self.now().since(START) < Duration::from_hours(24 * 24), "it took too long");
     }
@@ -95,7 +96,7 @@ impl World {
     /// Each transaction has its entries, and the decisions stand in the journal.
     async fn journals(&self, mail: &crate::model::Mail) {
         for (id, _) in &mail.came {
-            let journal = self.store.journal(*id).await.unwrap();
+            let journal = self.stores[0].journal(*id).await.unwrap();
             let count =
                 |wanted: fn(&Event) -> bool| journal.iter().filter(|entry| wanted(&entry.event)).count();
             assert_eq!(count(|event| matches!(event, Event::Accepted { .. })), 1, "{id}");

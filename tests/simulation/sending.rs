@@ -15,13 +15,13 @@ struct Scene {
     took: Vec<bool>,
 }
 
-impl World {
+impl World<'_> {
     /// A node takes work that its intake handed over directly.
     pub(crate) fn take_given(&mut self, node: usize) {
         let given = std::mem::take(&mut *self.nodes[node].slots.given.lock().unwrap());
         let (now, until) = (self.now(), self.now().plus(LEASE));
         for claim in given {
-            self.model.claimed(&claim, now, until);
+            self.model.claimed(&claim, node, now, until);
             self.nodes[node].jobs.push(Job { claim, until, answer: None });
         }
     }
@@ -34,20 +34,20 @@ impl World {
     pub(crate) async fn claim(&mut self, node: usize, room: usize) {
         let (now, mine) = (self.now(), self.nodes[node].leases());
         let until = now.plus(LEASE);
-        let claims = self.store.claim_beside(now, room, LEASE, &mine).await.unwrap();
+        let claims = self.stores[node].claim_beside(now, room, LEASE, &mine).await.unwrap();
         self.model.renewed(&mine, until);
         let say = |claim: &Claim| format!("{}#{}", names(claim), claim.attempt);
         let all: Vec<String> = claims.iter().map(say).collect();
         self.say(format_args!("node {node} claims {}", all.join(" and ")));
         for claim in claims {
-            self.model.claimed(&claim, now, until);
+            self.model.claimed(&claim, node, now, until);
             self.nodes[node].jobs.push(Job { claim, until, answer: None });
         }
     }
 
     pub(crate) async fn renew(&mut self, node: usize) {
         let (mine, until) = (self.nodes[node].leases(), self.now().plus(LEASE));
-        let lost = self.store.renew(&mine, until).await.unwrap();
+        let lost = self.stores[node].renew(&mine, until).await.unwrap();
         self.say(format_args!("node {node} renews {} leases, {} are lost", mine.len(), lost.len()));
         for job in &mut self.nodes[node].jobs {
             let gone = lost.contains(&job.claim.lease);
@@ -68,7 +68,7 @@ impl World {
             self.nodes[node].jobs[job].answer = Some(vec![Fate::NotTried(String::new()); count]);
             return;
         }
-        let message = self.store.message(claim.message).await.unwrap();
+        let message = self.stores[node].message(claim.message).await.unwrap();
         let header = claim.delivery.edits().render(&message.header).unwrap();
         let shows = String::from_utf8(header.to_vec()).unwrap();
         let own = matches!(message.origin, Origin::Own { .. });
@@ -143,7 +143,7 @@ impl World {
         let recipients = claim.delivery.recipients();
         let results: Vec<RecipientResult> =
             fates.iter().map(|fate| self.schedule.after(fate.clone(), &attempt)).collect();
-        let message = self.store.message(claim.message).await.unwrap();
+        let message = self.stores[node].message(claim.message).await.unwrap();
         let mut notices = Vec::new();
         if message.envelope.sender.is_some() {
             let last = recipients.len() == message.envelope.recipients.len()
@@ -160,7 +160,7 @@ impl World {
             notices,
         };
         let done: Vec<DeliveryState> = result.recipients.iter().map(|(_, result)| result.state).collect();
-        let recorded = match self.store.record(result).await {
+        let recorded = match self.stores[node].record(result).await {
             Ok(()) => true,
             Err(StoreError::Fenced) => false,
             Err(error) => panic!("{error}"),

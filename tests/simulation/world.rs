@@ -2,8 +2,9 @@
 //! chance of the test's own.
 
 use crate::dice::Dice;
+use crate::engine::Engine;
 use crate::model::Model;
-use crate::node::{Job, Node};
+use crate::node::Node;
 use async_trait::async_trait;
 use sekisho::clock::hours::Term;
 use sekisho::clock::{Clock, ManualClock, Timestamp};
@@ -18,7 +19,6 @@ use sekisho::notice::hours::Hours;
 use sekisho::notice::links::LinkMaker;
 use sekisho::notice::{self, Letterhead, Postman};
 use sekisho::policy::{Organisation, Policy};
-use sekisho::store::sqlite::{Options, SqliteStore};
 use sekisho::store::{LinkAction, Store, StoreError, StoredMessage, absences::Absence};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ impl LinkMaker for Unlinked {
     }
 }
 
-pub(crate) struct World {
+pub(crate) struct World<'a> {
     pub(crate) seed: u64,
     pub(crate) dice: Dice,
     entropy: Arc<Dice>,
@@ -84,7 +84,8 @@ pub(crate) struct World {
     examiner: Examiner,
     pub(crate) schedule: Schedule,
     pub(crate) grace: Duration,
-    pub(crate) store: Arc<dyn Store>,
+    /// Of the two nodes: with SQLite it is the same.
+    pub(crate) stores: [Arc<dyn Store>; 2],
     pub(crate) nodes: Vec<Node>,
     pub(crate) desk: Desk,
     pub(crate) postman: Postman,
@@ -94,23 +95,15 @@ pub(crate) struct World {
     /// From now on the upstream takes what it is given.
     pub(crate) settling: bool,
     pub(crate) log: Vec<String>,
-    folder: tempfile::TempDir,
+    /// Dropped last, when all its connections are closed.
+    pub(crate) engine: Engine<'a>,
 }
 
-fn open(folder: &tempfile::TempDir) -> Arc<dyn Store> {
-    Arc::new(SqliteStore::open(folder.path().join("s.db"), Options::default()).unwrap())
-}
-
-/// A place in memory, where flushing costs nothing: durability is proved elsewhere.
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
-impl World {
-    pub(crate) fn new(seed: u64) -> Self {
+impl<'a> World<'a> {
+    pub(crate) fn new(seed: u64, engine: Engine<'a>) -> Self {
         let (dice, entropy) = (Dice::new(seed), Arc::new(Dice::new(!seed)));
-        let (folder, clock) = (folder(), Arc::new(ManualClock::at(START)));
-        let store = open(&folder);
+        let clock = Arc::new(ManualClock::at(START));
+        let stores = engine.open(&clock);
         let files = [(PathBuf::from("simulation.toml"), POLICY.to_owned())];
         let policy = Policy::load(&files, &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
         let examiner = Examiner {
@@ -121,9 +114,9 @@ impl World {
             budgets: Arc::default(),
         };
         let grace = Duration::from_mins(2);
-        let nodes = nodes(&store, &clock, &entropy, &examiner);
-        let desk = desk(&store, &clock, &examiner, grace);
-        let postman = postman(&store, &clock, &entropy, &nodes[0]);
+        let nodes = nodes(&stores, &clock, &entropy, &examiner);
+        let desk = desk(&stores[0], &clock, &examiner, grace);
+        let postman = postman(&stores[0], &clock, &entropy, &nodes[0]);
         let approver = Principal {
             name: "soumu".to_owned(),
             addresses: vec![address("soumu@example.co.jp")],
@@ -138,7 +131,7 @@ impl World {
             examiner,
             schedule: Schedule::default(),
             grace,
-            store,
+            stores,
             nodes,
             desk,
             postman,
@@ -147,7 +140,7 @@ impl World {
             model: Model::default(),
             settling: false,
             log: Vec::new(),
-            folder,
+            engine,
         }
     }
 
@@ -161,52 +154,63 @@ impl World {
     }
 
     pub(crate) async fn pass(&mut self, span: Duration) {
+        self.advance(span);
+        self.stores[0].note_time(self.now(), self.now()).await.unwrap();
+    }
+
+    fn advance(&self, span: Duration) {
         self.clock.advance_millis(i64::try_from(span.as_millis()).unwrap());
-        self.store.note_time(self.now(), self.now()).await.unwrap();
+        self.engine.clock_moved(&self.clock);
     }
 
     /// The whole relay is killed and starts again, after a short while: what was in memory is gone.
     pub(crate) async fn restart(&mut self, down: Duration) {
         self.nodes.clear();
-        if self.dice.percent(20) {
+        // A node's name is free only when its store is closed, so on PostgreSQL the stores stay open.
+        if self.dice.percent(20) && !self.engine.has_nodes() {
             // The database is opened again, too.
-            let store = open(&self.folder);
-            self.desk.store = Arc::clone(&store);
-            self.postman = postman(&store, &self.clock, &self.entropy, &self.bare(&store));
-            self.store = store;
+            self.stores = self.engine.open(&self.clock);
+            self.desk.store = Arc::clone(&self.stores[0]);
+            self.postman = postman(&self.stores[0], &self.clock, &self.entropy, &self.bare(0));
         }
-        self.clock.advance_millis(i64::try_from(down.as_millis()).unwrap());
-        self.store.recover(self.now()).await.unwrap();
-        self.model.recovered(self.now());
-        self.nodes = nodes(&self.store, &self.clock, &self.entropy, &self.examiner);
-        self.postman = postman(&self.store, &self.clock, &self.entropy, &self.nodes[0]);
+        self.advance(down);
+        for store in &self.stores {
+            store.recover(self.now()).await.unwrap();
+        }
+        self.model.recovered(None, self.now());
+        self.nodes = nodes(&self.stores, &self.clock, &self.entropy, &self.examiner);
+        self.postman = postman(&self.stores[0], &self.clock, &self.entropy, &self.nodes[0]);
     }
 
-    fn bare(&self, store: &Arc<dyn Store>) -> Node {
-        Node::new(store, &self.clock, &self.entropy, self.examiner.clone(), settings())
+    fn bare(&self, node: usize) -> Node {
+        Node::new(&self.stores[node], &self.clock, &self.entropy, self.examiner.clone(), settings())
     }
 
-    /// One node is killed; the other goes on.
-    pub(crate) fn crash(&mut self, node: usize) -> Vec<Job> {
-        let mut fresh = self.bare(&self.store);
-        std::mem::swap(&mut self.nodes[node], &mut fresh);
+    /// One node is killed; the other goes on. On PostgreSQL it may be back at once: then what it was sending is due.
+    pub(crate) async fn crash(&mut self, node: usize) {
+        self.nodes[node] = self.bare(node);
         if node == 0 {
-            self.postman = postman(&self.store, &self.clock, &self.entropy, &self.nodes[0]);
+            self.postman = postman(&self.stores[0], &self.clock, &self.entropy, &self.nodes[0]);
         }
-        fresh.jobs
+        if self.engine.has_nodes() && self.dice.percent(50) {
+            self.say("and is back at once");
+            self.stores[node].recover(self.now()).await.unwrap();
+            self.model.recovered(Some(node), self.now());
+        }
     }
 }
 
-impl Drop for World {
+impl Drop for World<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // At once, so that histories that fail side by side stay apart.
-            eprintln!(
-                "history {0}:\n{1}\nagain: SIMULATION_SEED={0} SIMULATION_HISTORIES=1 cargo test -p sekisho --test \
-                 simulation",
-                self.seed,
-                self.log.join("\n")
-            );
+            let again = if self.engine.has_nodes() {
+                "SIMULATION_POSTGRESQL=1 cargo test -p sekisho --test simulation postgresql"
+            } else {
+                "SIMULATION_HISTORIES=1 cargo test -p sekisho --test simulation sqlite"
+            };
+            let log = self.log.join("\n");
+            eprintln!("history {0}:\n{log}\nagain: SIMULATION_SEED={0} {again}", self.seed);
         }
     }
 }
@@ -216,12 +220,12 @@ fn settings() -> Settings {
 }
 
 fn nodes(
-    store: &Arc<dyn Store>,
+    stores: &[Arc<dyn Store>; 2],
     clock: &Arc<ManualClock>,
     entropy: &Arc<Dice>,
     examiner: &Examiner,
 ) -> Vec<Node> {
-    (0..2).map(|_| Node::new(store, clock, entropy, examiner.clone(), settings())).collect()
+    stores.iter().map(|store| Node::new(store, clock, entropy, examiner.clone(), settings())).collect()
 }
 
 fn desk(store: &Arc<dyn Store>, clock: &Arc<ManualClock>, examiner: &Examiner, grace: Duration) -> Desk {

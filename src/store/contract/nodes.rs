@@ -140,6 +140,48 @@ pub(in crate::store) async fn two_nodes_tell_once(harness: &impl Harness) {
     assert!(matches!(done.as_slice(), [Ok(_), Err(StoreError::Fenced)]), "{done:?}");
 }
 
+/// Both nodes find that a hold must escalate, and both find whom to ask then: one asks, and the other does not do it
+/// again, whatever it knew.
+pub(in crate::store) async fn two_nodes_escalate_once(harness: &impl Harness) {
+    let one = harness.open();
+    let two = harness.beside(&one);
+    let mut held = held_message(1, &["a@x.example"]);
+    held.notices = vec![NewNotice { kind: NoticeKind::Escalated, due: at(5) }];
+    one.accept(held.clone()).await.unwrap();
+    assert_eq!(two.due_notices(at(4), 9).await.unwrap(), [], "it is not time yet");
+    let found = [one.due_notices(at(5), 9).await.unwrap(), two.due_notices(at(5), 9).await.unwrap()];
+    assert_eq!(found[0], found[1]);
+    let approver = address("boss@example.co.jp");
+    let ask = || NewAsk { approver: approver.clone(), why: AskWhy::Escalated, digest: false, due: at(5) };
+    let plan = || AskPlan { asks: vec![ask()], ..AskPlan::default() };
+    let (first, second) =
+        tokio::join!(one.plan_asks(found[0][0].id, plan()), two.plan_asks(found[1][0].id, plan()));
+    assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+    assert!(matches!(first.and(second), Err(StoreError::Fenced)));
+    assert_eq!(one.due_notices(at(9), 9).await.unwrap(), [], "it has escalated");
+
+    let found = [one.due_asks(at(5), 9).await.unwrap(), two.due_asks(at(5), 9).await.unwrap()];
+    assert_eq!(found[0].iter().map(|ask| &ask.approver).collect::<Vec<_>>(), [&approver]);
+    assert_eq!(found[0], found[1]);
+    let mail = |random| {
+        let mut mail = message(random, &[&["boss@example.co.jp"]], InitialState::Ready);
+        mail.origin = Origin::Own { about: Some(held.id) };
+        mail
+    };
+    let (first, second) = tokio::join!(
+        one.accept_telling(mail(50), vec![found[0][0].id]),
+        two.accept_telling(mail(51), vec![found[1][0].id])
+    );
+    assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+    assert!(matches!(first.and(second), Err(StoreError::Fenced)));
+    assert_eq!(two.due_asks(at(9), 9).await.unwrap(), []);
+    assert_eq!(one.queue(&QueueFilter::default()).await.unwrap().len(), 1, "one mail is sent");
+    for store in [&one, &two] {
+        let approvers = store.message(held.id).await.unwrap().held.unwrap().approvers;
+        assert!(approvers.contains(&approver.key().to_owned()), "{approvers:?}");
+    }
+}
+
 /// A circle that has ended exempts nothing that is committed after that, whichever node judged it, and when.
 pub(in crate::store) async fn an_ended_circle_exempts_nowhere(harness: &impl Harness) {
     let one = harness.open();

@@ -131,7 +131,9 @@ pub(in crate::store) async fn stops_what_is_unsent(harness: &impl Harness) {
     assert_eq!(store.due_notices(at(1), 9).await.unwrap()[0].kind, NoticeKind::Stopped);
     // A release adds new copies, which continue the numbering.
     store.decide(release(new.id, "soumu", &["b@x.example"])).await.unwrap();
-    assert_eq!(store.deliveries(new.id).await.unwrap()[3].id, format!("{}.4", new.id));
+    // The copy for this recipient was on its way: it may have arrived.
+    let row = store.deliveries(new.id).await.unwrap().remove(3);
+    assert_eq!((row.id, row.possible_duplicate), (format!("{}.4", new.id), true));
 }
 
 /// A notice is closed when it is answered or dropped, and is never answered twice.

@@ -62,7 +62,11 @@ impl Cluster {
 
     /// Starts a separate cluster.
     pub(super) fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap())
+    }
+
+    /// The same in this folder.
+    pub(super) fn start_in(folder: TempDir) -> Self {
         if is_root() {
             let owned =
                 Command::new("chown").arg(format!("{USER}:nogroup")).arg(folder.path()).status().unwrap();
@@ -138,6 +142,26 @@ impl Cluster {
             let _ = Command::new("kill").args(["-INT", &id.to_string()]).status();
             waiting.join().unwrap();
         }
+    }
+
+    /// Stops all processes of the server where they are: connections stand, and nothing answers.
+    pub(super) fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets them go on.
+    pub(super) fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let (id, _) = server.as_ref().unwrap();
+        // The first makes the others: once it stands, there are no new ones.
+        let first = id.to_string();
+        assert!(Command::new("kill").args([signal, &first]).status().unwrap().success());
+        let others = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap();
+        let _ = Command::new("kill").arg(signal).args(others.split_whitespace()).status();
     }
 
     pub(super) fn sql(&self, database: &str, text: &str) -> String {

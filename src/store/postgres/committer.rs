@@ -10,6 +10,7 @@ use crate::store::sql::db::Connection;
 use crate::store::sql::error::{Error, Failure, classify};
 use crate::store::sql::health::Health;
 use crate::store::sql::readers::Connect;
+use crate::store::sql::reconnect::Reconnect;
 use crate::store::sql::repeats::Repeats;
 use crate::store::sql::writer::{GROUP_REQUESTS, Job, Requests, answer};
 use aws_lc_rs::hmac;
@@ -19,19 +20,15 @@ use std::time::{Duration, Instant};
 
 /// How long the writer sleeps if there are no requests.
 const IDLE: Duration = Duration::from_secs(10);
-/// How long after a failed attempt to connect the next one may be made.
-const PAUSE: Duration = Duration::from_millis(500);
 /// After how long without use a connection is tested.
 const STALE: Duration = Duration::from_secs(1);
 
 /// The writer.
 pub(super) struct Committer {
     connection: Option<Connection>,
-    connect: Connect,
-    /// When the connection last answered, or was last attempted.
+    reconnect: Reconnect,
+    /// When the connection last answered.
     asked: Instant,
-    /// Why that attempt failed.
-    missing: Option<StoreError>,
     requests: Requests,
     health: Health,
     key: hmac::Key,
@@ -63,8 +60,8 @@ impl Committer {
         ours: Ours,
         repeats: Arc<Mutex<Repeats>>,
     ) -> Self {
-        let (connection, asked, missing) = (Some(connection), Instant::now(), None);
-        Self { connection, connect, asked, missing, requests, health, key, ours, repeats }
+        let (connection, asked, reconnect) = (Some(connection), Instant::now(), Reconnect::new(connect));
+        Self { connection, reconnect, asked, requests, health, key, ours, repeats }
     }
 
     /// Runs until there can be no more requests.
@@ -138,26 +135,7 @@ impl Committer {
                 return Ok(connection);
             }
         }
-        if let Some(missing) = self.missing.as_ref().filter(|_| self.asked.elapsed() < PAUSE) {
-            return Err(StoreError::Unavailable(missing.to_string()));
-        }
-        let connected = (self.connect)();
-        self.asked = Instant::now();
-        match connected {
-            Ok(connection) => {
-                if self.missing.take().is_some() {
-                    tracing::info!("the database is there again");
-                }
-                Ok(connection)
-            }
-            Err(error) => {
-                if self.missing.is_none() {
-                    tracing::error!(%error, "the database is gone: 451 until it is back");
-                }
-                self.missing = Some(StoreError::Unavailable(error.to_string()));
-                Err(error)
-            }
-        }
+        self.reconnect.connection()
     }
 
     /// Returns how long the commit took, and the new end of the chain.

@@ -13,9 +13,9 @@ use tokio_postgres::{AsyncMessage, Client, Config};
 
 /// How long a server may take to answer a new connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long one statement of the writer may take.
+/// How long one statement that mail waits for may take.
 const WRITE: Duration = Duration::from_secs(15);
-/// How long one statement of a reader may take: searches by people take longer.
+/// How long one statement for people may take: searches take longer.
 const READ: Duration = Duration::from_mins(1);
 /// How long one statement of the setup may take: bringing a large database up to date takes longest.
 const SETUP: Duration = Duration::from_hours(1);
@@ -82,6 +82,8 @@ impl std::fmt::Display for Place {
 pub(super) enum Use {
     Setup,
     Read,
+    /// A read that an SMTP reply or a delivery waits for.
+    Mail,
     Write,
     Bodies,
 }
@@ -167,7 +169,7 @@ impl Place {
         let patience = match purpose {
             Use::Setup => SETUP,
             Use::Read => READ,
-            Use::Write | Use::Bodies => WRITE,
+            Use::Mail | Use::Write | Use::Bodies => WRITE,
         };
         let session = Session::new(runtime, client, patience, warnings);
         let prepared =

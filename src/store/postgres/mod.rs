@@ -79,9 +79,9 @@ impl SqlStore {
         let node = Node::begin(Arc::clone(&place), node)?;
 
         let health = Health::default();
-        let reader = connecting(&place, connect::Use::Read, node.name(), None);
-        let readers = Readers::open(READERS, 1, Arc::clone(&reader), health.clone())?;
-        let mail = Readers::open(READERS, 0, reader, health.clone())?;
+        let reading = |purpose| connecting(&place, purpose, node.name(), None);
+        let readers = Readers::open(READERS, 1, reading(connect::Use::Read), health.clone())?;
+        let mail = Readers::open(READERS, 0, reading(connect::Use::Mail), health.clone())?;
         let pool = Readers::committing(
             BODIES,
             connecting(&place, connect::Use::Bodies, node.name(), None),
@@ -181,4 +181,8 @@ mod cluster;
 #[cfg(test)]
 mod replica_tests;
 #[cfg(test)]
+mod silent_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unsure_tests;

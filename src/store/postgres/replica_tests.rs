@@ -8,13 +8,13 @@ use crate::store::*;
 use std::time::Duration;
 
 /// A server whose commits wait for a replica that is not there, or again for none.
-fn wait_for(cluster: &Cluster, replica: &str) {
+pub(super) fn wait_for(cluster: &Cluster, replica: &str) {
     cluster.sql("postgres", &format!("ALTER SYSTEM SET synchronous_standby_names = '{replica}'"));
     cluster.sql("postgres", "SELECT pg_reload_conf()");
 }
 
 /// Waits until a commit waits for the replica.
-async fn until_it_waits(database: &Database) {
+pub(super) async fn until_it_waits(database: &Database) {
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
     for _ in 0..600 {
         if database.sql(waiting) > 0 {
@@ -26,7 +26,7 @@ async fn until_it_waits(database: &Database) {
 }
 
 /// Opens the store as this node, on a server of its own.
-fn open(database: &Database, node: &str) -> Arc<SqlStore> {
+pub(super) fn open(database: &Database, node: &str) -> Arc<SqlStore> {
     let options = database.options(node);
     Arc::new(std::thread::spawn(move || SqlStore::open_postgres(options)).join().unwrap().unwrap())
 }

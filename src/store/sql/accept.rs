@@ -13,11 +13,14 @@ use crate::store::{Body, DeliveryState, StoreError};
 use std::collections::HashSet;
 
 /// The result of accepting a message.
+#[derive(Clone, Debug)]
 pub(in crate::store) struct Accepted {
     /// Its row number.
     pub(in crate::store) row: i64,
     /// Recipients that were left out because they had the same message before, in comparison form.
     pub(in crate::store) known: HashSet<String>,
+    /// Recipients who may have an earlier copy that was given up: theirs are marked as possible duplicates.
+    pub(in crate::store) uncertain: HashSet<String>,
 }
 
 /// Inserts the message, without the recipients that had the same message before.
@@ -29,8 +32,8 @@ pub(in crate::store) fn insert(
     if let Some(ended) = rows.circles {
         circles::unchanged(tx, ended)?;
     }
-    let Found { known, first, again } = before(tx, rows, repeats)?;
-    let row = if known.is_empty() {
+    let Found { known, uncertain, first, again } = before(tx, rows, repeats)?;
+    let row = if known.is_empty() && uncertain.is_empty() {
         let whole =
             Whom { people: &rows.people, keys: rows.keys.as_deref(), meta: &rows.meta, copies: &rows.copies };
         insert_rows(tx, rows, first.as_ref(), &whole)?
@@ -38,8 +41,11 @@ pub(in crate::store) fn insert(
         let people = encode::people_without(&rows.people, &known);
         let keys = rows.keys.as_ref().map(|keys| encode::people_without(keys, &known));
         let meta = encode::meta_without(&rows.meta, &known)?;
-        let copies: Vec<Option<CopyRow>> =
-            rows.copies.iter().map(|copy| encode::without(copy, &known)).collect::<Result<_, _>>()?;
+        let copies: Vec<Option<CopyRow>> = rows
+            .copies
+            .iter()
+            .map(|copy| encode::without(copy, &known, &uncertain))
+            .collect::<Result<_, _>>()?;
         let copies: Vec<CopyRow> = copies.into_iter().flatten().collect();
         let rest = Whom { people: &people, keys: keys.as_deref(), meta: &meta, copies: &copies };
         insert_rows(tx, rows, first.as_ref(), &rest)?
@@ -56,7 +62,7 @@ pub(in crate::store) fn insert(
         let kept = repeats::recipients(people).filter(|line| !known.contains(*line));
         repeats.put(row, rows.received, fork, kept, again);
     }
-    Ok(Accepted { row, known })
+    Ok(Accepted { row, known, uncertain })
 }
 
 /// How a message relates to earlier ones.
@@ -64,6 +70,8 @@ pub(in crate::store) fn insert(
 struct Found {
     /// Recipients for whom this fork was received before.
     known: HashSet<String>,
+    /// Recipients who may have an earlier copy of it.
+    uncertain: HashSet<String>,
     /// The first transaction of this mail.
     first: Option<First>,
     /// It was returned to its sender and sent again, so earlier messages do not matter.
@@ -85,7 +93,7 @@ fn before(tx: &Connection, rows: &MessageRows, repeats: &Repeats) -> Result<Foun
         forks::joinable(item, before.back).map_err(StoreError::from)?;
     }
     let first = if before.back { None } else { repeats.first_of(tx, &fork.group)? };
-    Ok(Found { known: before.known, first, again: before.back })
+    Ok(Found { known: before.known, uncertain: before.uncertain, first, again: before.back })
 }
 
 /// The recipients of a message, in every form in which they are stored.

@@ -11,7 +11,8 @@ use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::lifecycle::delivery::{self as rules, Progress};
 use crate::rewrite::Delivery;
-use crate::store::sql::db::{Connection, params};
+use crate::store::sql::db::{Connection, Dialect, params};
+use crate::store::sql::unsure::Taken;
 use crate::store::{Claim, DeliveryId, DeliveryState, Lease};
 
 /// A claim from the writer. The caller decodes the copy.
@@ -24,6 +25,14 @@ pub(in crate::store) struct RawClaim {
 }
 
 impl RawClaim {
+    pub(in crate::store) fn lease(&self) -> Lease {
+        Lease { delivery: DeliveryId::from_engine(self.row), token: self.progress.token }
+    }
+
+    pub(in crate::store) fn message(&self) -> Id {
+        self.message
+    }
+
     pub(in crate::store) fn decode(self) -> Result<Claim, Unread> {
         let delivery = match Delivery::from_bytes(&self.copy) {
             Ok(delivery) => delivery,
@@ -39,7 +48,7 @@ impl RawClaim {
             }
         };
         Ok(Claim {
-            lease: Lease { delivery: DeliveryId::from_engine(self.row), token: self.progress.token },
+            lease: self.lease(),
             message: self.message,
             delivery,
             attempt: self.progress.attempts,
@@ -74,19 +83,21 @@ pub(in crate::store) fn put_aside(tx: &Connection, unread: &[Unread], now: Times
 
 /// Claims due deliveries, oldest first. This includes deliveries whose lease expired, because the outcome of
 /// their attempt is unknown. First it renews the leases in `mine`: those attempts are still running, even if
-/// the store was too slow to renew their leases.
+/// the store was too slow to renew their leases. Then it takes up those of `unsure` that are in the database.
 pub(in crate::store) fn claim(
     tx: &Connection,
     now: Timestamp,
     limit: usize,
     until: Timestamp,
     mine: &[Lease],
+    unsure: &[Taken],
 ) -> Result<Vec<RawClaim>, Failure> {
     // A node whose clock is wrong neither takes over a lease too early nor has one for too long.
     let apart = tx.apart()?;
     let (agreed, until) = (Timestamp(now.0 + apart), Timestamp(until.0 + apart));
     extend(tx, mine, until)?;
-    let mut claims = due(tx, now, agreed, limit)?;
+    let mut all = take_up(tx, unsure, until)?;
+    let mut claims = due(tx, now, agreed, limit.saturating_sub(all.len()))?;
     for claim in &mut claims {
         if claim.progress.state == DeliveryState::Sending {
             interrupted(tx, claim, now, rules::LEASE_LOST)?;
@@ -94,7 +105,36 @@ pub(in crate::store) fn claim(
         claim.progress = claim.progress.clone().claimed(until);
         deliveries::put(tx, claim.row, &claim.progress)?;
     }
-    Ok(claims)
+    all.extend(claims);
+    Ok(all)
+}
+
+const TAKEN: &str = concat!(
+    "SELECT d.row, m.id, d.copy, ",
+    progress_columns!(),
+    " FROM deliveries d JOIN messages m ON m.row = d.row >> 24 \
+     WHERE d.row = ?1 AND d.token = ?2 AND d.state = ?3 AND m.id = ?4"
+);
+
+/// Those of these leases that were taken, and are still this node's. Their attempts have not begun.
+fn take_up(tx: &Connection, unsure: &[Taken], until: Timestamp) -> Result<Vec<RawClaim>, Failure> {
+    let mut all = Vec::new();
+    for Taken { lease, message } in unsure {
+        let mut select = match tx.dialect() {
+            Dialect::Sqlite => tx.prepare_cached(TAKEN)?,
+            Dialect::Postgres => {
+                tx.prepare_cached(&format!("{TAKEN} AND d.node = current_setting('sekisho.node', true)"))?
+            }
+        };
+        let row = lease.delivery.for_engine();
+        let mut rows = select.query(params![row, lease.token, codes::SENDING, message.as_str()])?;
+        for mut claim in collect(&mut rows)? {
+            claim.progress.due = Some(until);
+            deliveries::put(tx, claim.row, &claim.progress)?;
+            all.push(claim);
+        }
+    }
+    Ok(all)
 }
 
 pub(in crate::store) const DUE: &str = concat!(

@@ -2,13 +2,14 @@
 
 use super::encode::{CopyRow, HoldRow, LedgerRow, to_json};
 use super::error::Failure;
-use super::{accept, asks, deliveries, effects, encode, groups, keys, read, terms};
+use super::{accept, asks, deliveries, effects, encode, groups, keys, read, repeats, taken, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::lifecycle::deciding::{self, Hold};
 use crate::lifecycle::delivery::Progress;
 use crate::store::sql::db::{Connection, params};
 use crate::store::{HeldDecision, HeldState, Sibling, Stop, StoreError};
+use std::collections::HashSet;
 
 /// A decision as rows.
 pub(in crate::store) struct DecisionRows {
@@ -78,7 +79,7 @@ pub(in crate::store) fn decide(tx: &Connection, rows: &DecisionRows) -> Result<(
     let effects = deciding::decide(item, &hold, decision, &members, &leaving, rows.rewritten)
         .map_err(StoreError::from)?;
     for (one, member) in rows.leaving.iter().zip(&leaving) {
-        leave(tx, *member, one)?;
+        leave(tx, *member, one, decision.at)?;
     }
     asks::decided(tx, item, &decision.deciders)?;
     effects::write(tx, effects, decision.at)
@@ -101,13 +102,23 @@ pub(in crate::store) fn hold(tx: &Connection, item: i64, id: Id) -> Result<Hold,
     })
 }
 
-/// Adds the copies of one member to the queue.
-fn leave(tx: &Connection, message: i64, leaving: &Leaving) -> Result<(), Failure> {
+/// Adds the copies of one member to the queue. Recipients who may have an earlier copy (which an operator dropped, or
+/// the final check stopped, on its way) get possible duplicates.
+fn leave(tx: &Connection, message: i64, leaving: &Leaving, at: Timestamp) -> Result<(), Failure> {
     if !leaving.copies.is_empty() {
         tx.prepare_cached("UPDATE contents SET needles = ?2 WHERE message = ?1")?
             .execute(params![message, leaving.needles])?;
         let number = deliveries::highest_number(tx, message)?;
-        accept::deliveries(tx, message, number, &leaving.copies)?;
+        let uncertain = repeats::uncertain(tx, message, &taken::whole_mail(tx, leaving.id)?, at)?;
+        if uncertain.is_empty() {
+            accept::deliveries(tx, message, number, &leaving.copies)?;
+        } else {
+            let nobody = HashSet::new();
+            let marked = leaving.copies.iter().map(|copy| encode::without(copy, &nobody, &uncertain));
+            let marked: Vec<Option<CopyRow>> = marked.collect::<Result<_, _>>()?;
+            let marked: Vec<CopyRow> = marked.into_iter().flatten().collect();
+            accept::deliveries(tx, message, number, &marked)?;
+        }
     }
     if let Some(entry) = &leaving.ledger {
         accept::ledger(tx, message, entry)?;

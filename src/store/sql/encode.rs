@@ -174,20 +174,28 @@ pub(in crate::store) fn copies(deliveries: &[NewDelivery], now: Timestamp) -> Ve
     deliveries.iter().map(|new| copy(new, now)).collect()
 }
 
-/// A copy without these recipients (comparison form); `None` if none are left.
+/// A copy without the recipients in `known` (comparison form); `None` if none are left. If one of those in `uncertain`
+/// is among the others, it is marked as a possible duplicate.
 pub(in crate::store) fn without(
     row: &CopyRow,
     known: &HashSet<String>,
+    uncertain: &HashSet<String>,
 ) -> Result<Option<CopyRow>, StoreError> {
     let delivery = Delivery::from_bytes(&row.copy)
         .map_err(|error| StoreError::Unreadable(format!("the copy: {error}")))?;
     let rest = delivery.only_for(|address| !known.contains(address.key()));
     let recipients = rest.recipients().len();
+    let duplicate = row.progress.duplicate || is_for(&rest, uncertain);
     Ok((recipients > 0).then(|| CopyRow {
-        progress: row.progress.clone(),
+        progress: Progress { duplicate, ..row.progress.clone() },
         recipients,
         copy: rest.to_bytes(),
     }))
+}
+
+/// Whether one of these people (comparison form) is among the recipients of a copy.
+fn is_for(copy: &Delivery, people: &HashSet<String>) -> bool {
+    !people.is_empty() && copy.recipients().iter().any(|to| people.contains(to.address.key()))
 }
 
 /// The metadata of the content row without these recipients.
@@ -227,8 +235,13 @@ pub(in crate::store) fn leave_out(message: &mut NewMessage, known: &HashSet<Stri
     message.deliveries.retain(|new| !new.delivery.recipients().is_empty());
 }
 
-/// The claims on those deliveries of a message that were accepted as `Sending`.
-pub(in crate::store) fn fresh_claims(row: i64, message: &NewMessage) -> Vec<Claim> {
+/// The claims on those deliveries of a message that were accepted as `Sending`. Those to people in `uncertain` may be
+/// duplicates.
+pub(in crate::store) fn fresh_claims(
+    row: i64,
+    message: &NewMessage,
+    uncertain: &HashSet<String>,
+) -> Vec<Claim> {
     let queued = message.received;
     let id = message.id;
     let mut claims = Vec::new();
@@ -239,7 +252,7 @@ pub(in crate::store) fn fresh_claims(row: i64, message: &NewMessage) -> Vec<Clai
                 message: id,
                 delivery: new.delivery.clone(),
                 attempt: FIRST_CLAIM,
-                possible_duplicate: false,
+                possible_duplicate: is_for(&new.delivery, uncertain),
                 queued,
             });
         }

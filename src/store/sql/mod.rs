@@ -1,8 +1,8 @@
 //! The SQL store: what both engines share.
 //!
 //! * [`db`] one interface to both engines; [`keys`] how rows are numbered; [`error`] errors and their meaning
-//! * [`writer`] one thread that commits requests in groups; [`readers`] read-only connections; [`health`]
-//!   faults that stop them
+//! * [`writer`] one thread that commits requests in groups; [`readers`] read-only connections;
+//!   [`reconnect`] new ones; [`health`] faults that stop them
 //! * [`encode`] a message as rows; [`codes`] states as numbers
 //! * [`sending`], [`deciding`], [`telling`] implement the traits of the courier, the desk and the notices
 //! * [`accept`], [`claims`], [`record`], [`decide`], [`taken`], [`queue`], [`notices`], [`asks`], [`hooks`],
@@ -13,6 +13,7 @@
 //! * [`chain`] makes changes to the journal detectable; [`circles`] people who may see each other; [`learned`]
 //!   who openly wrote to whom
 //! * [`shared`] and [`pacing`] what decides for all relays that share a database
+//! * [`unsure`] leases whose commit ended without an answer
 //! * [`bodies`] large bodies; [`recent`] what was accepted a moment ago
 //!
 //! Both engines run requests that write one after another: SQLite has one writer, and with PostgreSQL the
@@ -56,6 +57,7 @@ pub(super) mod queue;
 pub(super) mod read;
 pub(super) mod readers;
 mod recent;
+pub(super) mod reconnect;
 mod record;
 pub(super) mod repeats;
 mod sending;
@@ -64,6 +66,7 @@ pub(super) mod taken;
 mod telling;
 pub(super) mod terms;
 mod time;
+pub(super) mod unsure;
 pub(super) mod verify;
 pub(super) mod writer;
 
@@ -91,6 +94,7 @@ use repeats::Repeats;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncRead;
+use unsure::{Taken, Unsure};
 use writer::Writer;
 
 /// The approximate weight, in octets, of a request without content.
@@ -109,6 +113,7 @@ pub struct SqlStore {
     pub(super) writer: Writer,
     pub(super) bodies: Bodies,
     pub(super) recent: Recent,
+    pub(super) unsure: Unsure,
     pub(super) repeats: Arc<Mutex<Repeats>>,
     pub(super) circles: circles::Known,
     pub(super) digests: learned::Digests,
@@ -146,6 +151,7 @@ impl SqlStore {
             writer,
             bodies,
             recent,
+            unsure: Unsure::default(),
             repeats,
             circles,
             digests,
@@ -160,6 +166,37 @@ impl SqlStore {
         work: impl FnMut(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.writer.submit(SMALL, work).await
+    }
+
+    /// Inserts a message, and notes the result for [`Self::if_unsure`].
+    pub(super) fn insert(
+        &self,
+        rows: encode::MessageRows,
+        inserted: &Arc<Mutex<Option<accept::Accepted>>>,
+    ) -> impl FnMut(&Connection) -> Result<accept::Accepted, Failure> + Send + use<> {
+        let (repeats, inserted) = (Arc::clone(&self.repeats), Arc::clone(inserted));
+        move |tx| {
+            let accepted =
+                accept::insert(tx, &rows, &mut repeats.lock().unwrap_or_else(PoisonError::into_inner))?;
+            *inserted.lock().unwrap_or_else(PoisonError::into_inner) = Some(accepted.clone());
+            Ok(accepted)
+        }
+    }
+
+    /// If nobody knows whether a message was committed, its leases may have been taken.
+    pub(super) fn if_unsure(
+        &self,
+        stored: &Result<accept::Accepted, StoreError>,
+        inserted: &Mutex<Option<accept::Accepted>>,
+        message: &NewMessage,
+    ) {
+        let inserted = inserted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Err(StoreError::Uncertain(_)), Some(accepted)) = (stored, inserted) {
+            let mut message = message.clone();
+            encode::leave_out(&mut message, &accepted.known);
+            let claims = encode::fresh_claims(accepted.row, &message, &accepted.uncertain);
+            self.unsure.add(claims.iter().map(Taken::of));
+        }
     }
 
     async fn purge_all(
@@ -224,15 +261,14 @@ impl IntakeStore for SqlStore {
 
     async fn accept(&self, mut message: NewMessage) -> Result<Vec<Claim>, StoreError> {
         let rows = encode::MessageRows::of(&message)?;
-        let (repeats, weight) = (Arc::clone(&self.repeats), rows.weight());
-        let insert = move |tx: &Connection| {
-            accept::insert(tx, &rows, &mut repeats.lock().unwrap_or_else(PoisonError::into_inner))
-        };
-        let stored = self.writer.submit(weight, insert).await;
+        let weight = rows.weight();
+        let inserted = Arc::default();
+        let stored = self.writer.submit(weight, self.insert(rows, &inserted)).await;
+        self.if_unsure(&stored, &inserted, &message);
         match stored {
             Ok(accepted) => {
                 encode::leave_out(&mut message, &accepted.known);
-                let claims = encode::fresh_claims(accepted.row, &message);
+                let claims = encode::fresh_claims(accepted.row, &message, &accepted.uncertain);
                 self.recent.put(message);
                 Ok(claims)
             }

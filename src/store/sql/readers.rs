@@ -4,6 +4,7 @@
 use super::db::{Connection, Dialect};
 use super::error::Failure;
 use super::health::Health;
+use super::reconnect::Reconnect;
 use crate::store::StoreError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,6 +12,9 @@ use tokio::sync::Semaphore;
 
 /// A connection to a server that has been idle for this long is checked before it is used.
 const IDLE: Duration = Duration::from_secs(1);
+/// A connection that ends says so sooner than this. If that takes longer, the server does not answer, and the other
+/// connections are lost, too.
+const SILENT: Duration = Duration::from_secs(5);
 
 /// Makes a read-only connection.
 pub(in crate::store) type Connect = Arc<dyn Fn() -> Result<Connection, StoreError> + Send + Sync>;
@@ -18,7 +22,7 @@ pub(in crate::store) type Connect = Arc<dyn Fn() -> Result<Connection, StoreErro
 /// A pool of connections. There are two, so that people's searches never delay mail.
 #[derive(Clone)]
 pub(in crate::store) struct Readers {
-    connect: Connect,
+    reconnect: Arc<Reconnect>,
     idle: Arc<Mutex<Vec<(Connection, Instant)>>>,
     places: Arc<Semaphore>,
     health: Health,
@@ -37,7 +41,7 @@ impl Readers {
         let connections =
             (0..now).map(|_| connect().map(|one| (one, Instant::now()))).collect::<Result<Vec<_>, _>>()?;
         let (idle, places) = (Arc::new(Mutex::new(connections)), Arc::new(Semaphore::new(most)));
-        Ok(Self { connect, idle, places, health, commits: false })
+        Ok(Self { reconnect: Arc::new(Reconnect::new(connect)), idle, places, health, commits: false })
     }
 
     /// A pool of connections that write: each piece of work is committed.
@@ -61,6 +65,7 @@ impl Readers {
         let task = tokio::task::spawn_blocking(move || {
             let _place = place;
             let connection = pool.begin()?;
+            let began = Instant::now();
             let result = work(&connection).map_err(Failure::named);
             let ended = if pool.commits {
                 connection.commit()
@@ -78,6 +83,8 @@ impl Readers {
             // A connection whose transaction cannot be ended is discarded.
             if is_ended && !connection.is_over() {
                 pool.give_back(connection);
+            } else {
+                pool.lost(began);
             }
             result
         });
@@ -89,17 +96,25 @@ impl Readers {
         loop {
             let taken = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some((connection, since)) = taken else {
-                let connection = (self.connect)()?;
+                let connection = self.reconnect.connection()?;
                 return match self.begins(&connection, false) {
                     Ok(()) => Ok(connection),
                     Err(failure) => Err(failure.named()),
                 };
             };
+            let asked = Instant::now();
             match self.begins(&connection, since.elapsed() > IDLE) {
                 Ok(()) => return Ok(connection),
-                Err(_) if connection.is_over() => {}
+                Err(_) if connection.is_over() => self.lost(asked),
                 Err(failure) => return Err(failure.named()),
             }
+        }
+    }
+
+    /// A connection was lost, while its answer was waited for since then.
+    fn lost(&self, since: Instant) {
+        if since.elapsed() > SILENT {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
     }
 

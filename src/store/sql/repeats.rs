@@ -257,23 +257,32 @@ fn look(tx: &Connection, row: i64, at: Timestamp) -> Result<Option<Earlier>, Fai
     let taken_back: bool = tx
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM taken WHERE message = ?1 AND undone = 0)")?
         .query_row([row], |found| found.get(0))?;
+    let (given_up, uncertain) = given_up(tx, row, at)?;
     Ok(Some(Earlier {
         id,
         fork,
         received,
         people: recipients(&people).map(str::to_owned).collect(),
-        given_up: given_up(tx, row, at)?,
+        given_up,
+        uncertain,
         held: held.and_then(codes::to_held),
         taken_back,
     }))
 }
 
 /// Recipients (comparison form) whose copies were all given up, apart from withdrawn ones: after a release was undone,
-/// the copies of the next one stand beside those.
-fn given_up(tx: &Connection, message: i64, at: Timestamp) -> Result<HashSet<String>, Failure> {
-    let (mut failed, mut standing) = (HashSet::new(), HashSet::new());
+/// the copies of the next one stand beside those. Also those who may have a copy that was given up or withdrawn.
+fn given_up(
+    tx: &Connection,
+    message: i64,
+    at: Timestamp,
+) -> Result<(HashSet<String>, HashSet<String>), Failure> {
+    let (mut failed, mut standing, mut uncertain) = (HashSet::new(), HashSet::new(), HashSet::new());
     let range = [keys::base(message), keys::last(message)];
     each_copy(tx, "IN", range, |copy, to| {
+        if copy.may_have_arrived() {
+            uncertain.extend(to.iter().cloned());
+        }
         if copy.is_given_up(at) {
             failed.extend(to);
         } else if !copy.is_withdrawn() {
@@ -284,7 +293,26 @@ fn given_up(tx: &Connection, message: i64, at: Timestamp) -> Result<HashSet<Stri
         each_copy(tx, "NOT IN", range, |_, to| standing.extend(to))?;
         failed.retain(|one| !standing.contains(one));
     }
-    Ok(failed)
+    Ok((failed, uncertain))
+}
+
+/// The recipients who may have a copy of a message: one of this transaction, or of an earlier one with the same fork
+/// (`transactions` are all of its mail), was given up or withdrawn, but may have arrived.
+pub(in crate::store) fn uncertain(
+    tx: &Connection,
+    message: i64,
+    transactions: &[i64],
+    at: Timestamp,
+) -> Result<HashSet<String>, Failure> {
+    let (_, mut all) = given_up(tx, message, at)?;
+    let mut before = transactions.iter().copied().filter(|row| *row < message).peekable();
+    let fork = before.peek().map(|_| earlier(tx, message)).transpose()?.flatten().map(|one| one.fork);
+    for row in before {
+        if earlier(tx, row)?.map(|one| one.fork) == fork {
+            all.extend(given_up(tx, row, at)?.1);
+        }
+    }
+    Ok(all)
 }
 
 /// The copies in this range whose state is `IN` those that may be given up, or `NOT IN` them, with their recipients.

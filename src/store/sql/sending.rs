@@ -1,9 +1,11 @@
 //! Implements [`CourierStore`] for the SQL store.
 
+use super::unsure::Taken;
 use super::{SqlStore, claims, decide, encode, read, record};
 use crate::clock::Timestamp;
 use crate::store::{AttemptResult, Claim, CourierStore, Lease, Spent, Stop, StoreError};
 use async_trait::async_trait;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 #[async_trait]
@@ -15,8 +17,24 @@ impl CourierStore for SqlStore {
         lease: Duration,
         mine: &[Lease],
     ) -> Result<Vec<Claim>, StoreError> {
-        let (until, mine) = (now.plus(lease), mine.to_vec());
-        let raw = self.write(move |tx| claims::claim(tx, now, limit, until, &mine)).await?;
+        let _alone = self.unsure.claiming().await;
+        let (until, mine, unsure) = (now.plus(lease), mine.to_vec(), self.unsure.take());
+        let claimed: Arc<Mutex<Vec<Taken>>> = Arc::default();
+        let (again, noted) = (unsure.clone(), Arc::clone(&claimed));
+        let raw = self.write(move |tx| {
+            let claims = claims::claim(tx, now, limit, until, &mine, &again)?;
+            *noted.lock().unwrap_or_else(PoisonError::into_inner) =
+                claims.iter().map(Taken::of_raw).collect();
+            Ok(claims)
+        });
+        let raw = raw.await.inspect_err(|error| {
+            if let StoreError::Uncertain(_) = error {
+                let mut taken = std::mem::take(&mut *claimed.lock().unwrap_or_else(PoisonError::into_inner));
+                taken.retain(|one| !unsure.contains(one));
+                self.unsure.add(taken);
+            }
+            self.unsure.add(unsure.iter().copied());
+        })?;
         let (mut claims, mut unread) = (Vec::new(), Vec::new());
         for one in raw {
             match one.decode() {
@@ -52,6 +70,9 @@ impl CourierStore for SqlStore {
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        if !self.unsure.is_empty() {
+            return Ok(Some(Timestamp(0)));
+        }
         self.mail.read(claims::next_due).await
     }
 

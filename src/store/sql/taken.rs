@@ -23,7 +23,7 @@ pub(in crate::store) const WHOLE_MAIL: &str =
     "SELECT row FROM messages WHERE id >= ?1 AND id < ?3 AND substr(fork, 1, 24) = ?2 ORDER BY +row";
 
 /// All transactions of the mail that a message belongs to.
-fn whole_mail(tx: &Connection, id: Id) -> Result<Vec<i64>, Failure> {
+pub(in crate::store) fn whole_mail(tx: &Connection, id: Id) -> Result<Vec<i64>, Failure> {
     let message = read::row_of(tx, id)?;
     let (received, fork): (i64, Option<Vec<u8>>) = tx
         .prepare_cached("SELECT received, fork FROM messages WHERE row = ?1")?

@@ -1,6 +1,6 @@
 //! Implements [`NoticeStore`] for the SQL store.
 
-use super::{SqlStore, accept, asks, encode, hooks, notices};
+use super::{SqlStore, asks, encode, hooks, notices};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::message::Address;
@@ -9,7 +9,7 @@ use crate::store::{
     NoticeStore, StoreError,
 };
 use async_trait::async_trait;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[async_trait]
@@ -37,12 +37,16 @@ impl NoticeStore for SqlStore {
     async fn accept_telling(&self, mail: NewMessage, asks: Vec<AskId>) -> Result<Vec<Claim>, StoreError> {
         let rows = encode::MessageRows::of(&mail)?;
         let (id, at) = (mail.id, mail.received);
-        let repeats = Arc::clone(&self.repeats);
-        let stored = self.writer.submit(rows.weight(), move |tx| {
+        let (weight, inserted) = (rows.weight(), Arc::default());
+        let mut insert = self.insert(rows, &inserted);
+        let stored = self.writer.submit(weight, move |tx| {
             asks::answer(tx, &asks, id, at)?;
-            accept::insert(tx, &rows, &mut repeats.lock().unwrap_or_else(PoisonError::into_inner))
+            insert(tx)
         });
-        let claims = encode::fresh_claims(stored.await?.row, &mail);
+        let stored = stored.await;
+        self.if_unsure(&stored, &inserted, &mail);
+        let stored = stored?;
+        let claims = encode::fresh_claims(stored.row, &mail, &stored.uncertain);
         self.recent.put(mail);
         Ok(claims)
     }
