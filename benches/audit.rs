@@ -16,17 +16,23 @@ fn addresses(count: usize) -> Vec<Address> {
         .collect()
 }
 
-/// Median duration of one run, in seconds.
+/// Processor time of this thread in seconds, which others on the machine do not change; the clock where the system
+/// does not tell it.
+fn now(start: Instant) -> f64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let spent = stat.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok());
+    spent.map_or_else(|| start.elapsed().as_secs_f64(), |nanoseconds| nanoseconds / 1e9)
+}
+
+/// The best of five runs, in seconds.
 fn time(mut run: impl FnMut()) -> f64 {
-    let mut times: Vec<f64> = (0..5)
-        .map(|_| {
-            let start = Instant::now();
-            run();
-            start.elapsed().as_secs_f64()
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    let start = Instant::now();
+    let mut once = || {
+        let before = now(start);
+        run();
+        now(start) - before
+    };
+    (0..5).map(|_| once()).fold(f64::MAX, f64::min)
 }
 
 fn scan(head: &str, body: &[u8], needles: &Arc<Needles>) {
@@ -41,19 +47,19 @@ fn scan(head: &str, body: &[u8], needles: &Arc<Needles>) {
 #[expect(clippy::disallowed_methods, reason = "how much a measurement does")]
 fn main() {
     let size = std::env::var("SIZE").ok().and_then(|size| size.parse().ok()).unwrap_or(5 << 20);
-    println!("MiB a second of one core, {size} octets, searched for so many hidden addresses:");
-    println!("{:16} {:>8} {:>8} {:>8}", "kind", 0, 50, 5_000);
+    println!("MiB a second of processor time, {size} octets, searched for so many hidden addresses:");
+    println!("{:16} {:>8} {:>8} {:>8} {:>8}", "kind", 0, 50, 500, 5_000);
     for kind in kinds::KINDS {
         let mail = kinds::mail(kind, 7, size);
         let mut rates = Vec::new();
-        for count in [0, 50, 5_000] {
+        for count in [0, 50, 500, 5_000] {
             let needles = Arc::new(Needles::new(addresses(count)));
             let seconds = time(|| scan(&mail.head, &mail.body, &needles));
             #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
             let rate = mail.body.len() as f64 / seconds / f64::from(1 << 20);
             rates.push(rate);
         }
-        println!("{kind:16} {:8.0} {:8.0} {:8.0}", rates[0], rates[1], rates[2]);
+        println!("{kind:16} {:8.0} {:8.0} {:8.0} {:8.0}", rates[0], rates[1], rates[2], rates[3]);
     }
     let list = addresses(10_000);
     println!("build 10,000 needles: {:.1} ms", time(|| drop(black_box(Needles::new(list.clone())))) * 1e3);

@@ -66,13 +66,48 @@ impl Shifted {
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8], last: bool, out: &mut String) {
-        for &byte in bytes {
-            self.octet(byte, out);
+        let mut rest = bytes;
+        while let Some(&first) = rest.first() {
+            let run = self.plain(rest, out);
+            rest = &rest[run..];
+            if run == 0 {
+                self.octet(first, out);
+                rest = &rest[1..];
+            }
         }
         self.flush(out);
         if last && (self.lead.take().is_some() || !self.escape.is_empty()) {
             self.escape.clear();
             out.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+
+    /// Takes what is neither a shift nor the beginning of one, in the current set; gives how many octets.
+    fn plain(&mut self, bytes: &[u8], out: &mut String) -> usize {
+        if !self.escape.is_empty() || self.lead.is_some() {
+            return 0;
+        }
+        match self.now() {
+            Set::Ascii => {
+                let is_plain = |octet: &u8| matches!(octet, b' '..=b'}' | b'\t' | b'\r');
+                let length = bytes.iter().take_while(|octet| is_plain(octet)).count();
+                if length > 0 {
+                    self.flush(out);
+                    out.push_str(std::str::from_utf8(&bytes[..length]).unwrap_or_default());
+                }
+                length
+            }
+            Set::Double(_) => {
+                let (pairs, _) = bytes.as_chunks::<2>();
+                // The row that JIS X 0213 added to is looked at one by one.
+                let is_plain = |pair: &&[u8; 2]| {
+                    pair.iter().all(|octet| matches!(octet, 0x21..=0x7e)) && pair[0] != 0x22
+                };
+                let start = self.run.len();
+                self.run.extend(pairs.iter().take_while(is_plain).flatten().map(|octet| octet | 0x80));
+                self.run.len() - start
+            }
+            _ => 0,
         }
     }
 

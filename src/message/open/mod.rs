@@ -52,10 +52,13 @@ pub enum Kind {
     Html,
 }
 
+/// The number of a stream that the sink does not want: it need not be given its content.
+pub const UNHEARD: usize = usize::MAX;
+
 /// Receives the text of everything that can be opened.
 pub trait TextSink {
     /// A stream begins, for example of `part 1.2 (text/html)`. `form` says how its bytes were encoded.
-    /// Returns the number under which its content follows. Several streams may be open at a time.
+    /// Returns the number under which its content follows, or [`UNHEARD`]. Several streams may be open at a time.
     fn open(&mut self, place: &str, form: &'static str, kind: Kind) -> usize;
     /// The next bytes of a stream.
     fn content(&mut self, stream: usize, bytes: &[u8]);

@@ -1,7 +1,7 @@
 //! Additional decodings of a text: each that a common mail program may choose is searched too.
 
 use super::leaf::Info;
-use super::{Context, Kind};
+use super::{Context, Kind, UNHEARD};
 use crate::message::charset::{Charset, Decoder};
 use memchr::{memchr2, memmem};
 use std::borrow::Cow;
@@ -39,6 +39,9 @@ impl Readings {
     /// Adds a decoding from here on.
     pub(super) fn add(&mut self, charset: Charset, info: &Info, cx: &mut Context<'_>) {
         let stream = cx.sink.open(&info.place, info.form, self.kind);
+        if stream == UNHEARD {
+            return;
+        }
         self.open.push((charset.decoder(), stream));
     }
 

@@ -5,7 +5,7 @@ use super::pgp::Armour;
 use super::readings::{Readings, declared_within};
 use super::written::WrittenScan;
 use super::xml::VisibleText;
-use super::{Context, FACTS, Kind, calendar};
+use super::{Context, FACTS, Kind, UNHEARD, calendar};
 use crate::message::charset::{Charset, Decoder};
 use crate::message::inspect::{Calendar, Encrypted, Written};
 use crate::message::walk::transfer::Uuencode;
@@ -78,13 +78,14 @@ impl TextLeaf {
         let text = cx.sink.open(&info.place, info.form, kind);
         let decoder = declared.charset.map(Charset::decoder);
         let bytes = decoder.is_some().then(|| cx.sink.open(&info.place, info.form, Kind::Bytes));
-        let mut readings = Readings::new(kind, declared.guess);
+        let mut readings = Readings::new(kind, declared.guess && text != UNHEARD);
         for charset in declared.charset.and_then(Charset::other_order).into_iter().chain(declared.within) {
             readings.add(charset, &info, cx);
         }
         let shown = info
             .is_document()
-            .then(|| (cx.sink.open(&info.place, info.form, Kind::Text), VisibleText::default()));
+            .then(|| (cx.sink.open(&info.place, info.form, Kind::Text), VisibleText::default()))
+            .filter(|(stream, _)| *stream != UNHEARD);
         Self {
             info,
             kind,

@@ -1,6 +1,8 @@
 //! The visible text of XML documents (OOXML, ODF): runs are joined as the programs join them; paragraphs,
 //! cells and line breaks are kept apart; white space between tags is dropped.
 
+use memchr::{memchr, memchr2};
+
 /// Longest tag or reference; of a longer one the beginning is used.
 const TAG: usize = 256;
 
@@ -53,10 +55,48 @@ impl VisibleText {
     /// Takes the next octets, in UTF-8; returns the text they show.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> &[u8] {
         self.out.clear();
-        for &byte in bytes {
-            self.step(byte);
+        let mut rest = bytes;
+        while let Some(&first) = rest.first() {
+            let used = match self.state {
+                State::Text => self.text(rest),
+                // Comments and CDATA are told apart octet by octet.
+                State::Tag if *self.word.first().unwrap_or(&first) != b'!' => self.within_tag(rest),
+                _ => 0,
+            };
+            if used == 0 {
+                self.step(first);
+            }
+            rest = &rest[used.max(1)..];
         }
         &self.out
+    }
+
+    /// Takes text up to the next tag or reference; returns how many octets.
+    fn text(&mut self, bytes: &[u8]) -> usize {
+        let length = memchr2(b'<', b'&', bytes).unwrap_or(bytes.len());
+        let mut letters = &bytes[..length];
+        if !self.text {
+            let blanks = letters.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            let room = TAG.saturating_sub(self.blanks.len());
+            self.blanks.extend_from_slice(&letters[..blanks.min(room)]);
+            letters = &letters[blanks..];
+        }
+        if !letters.is_empty() {
+            self.letter(letters);
+        }
+        length
+    }
+
+    /// Takes the octets of a tag before its end; returns how many.
+    fn within_tag(&mut self, bytes: &[u8]) -> usize {
+        let length = memchr(b'>', bytes).unwrap_or(bytes.len());
+        let room = TAG - self.word.len();
+        self.word.extend_from_slice(&bytes[..length.min(room)]);
+        if length > room {
+            // Only the beginning and the last character matter.
+            self.word[TAG - 1] = bytes[length - 1];
+        }
+        length
     }
 
     fn step(&mut self, byte: u8) {
@@ -72,8 +112,10 @@ impl VisibleText {
             State::Tag => {
                 if byte == b'>' {
                     self.state = State::Text;
-                    let tag = std::mem::take(&mut self.word);
+                    let mut tag = std::mem::take(&mut self.word);
                     self.tag(&tag);
+                    tag.clear();
+                    self.word = tag;
                 } else if self.word.len() < TAG {
                     self.word.push(byte);
                     if matches!(self.word.as_slice(), b"!--" | b"![CDATA[") {

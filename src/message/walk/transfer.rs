@@ -311,6 +311,10 @@ impl Uuencode {
             let end = memchr(b'\n', bytes);
             let (piece, rest) = bytes.split_at(end.map_or(bytes.len(), |at| at + 1));
             bytes = rest;
+            let is_whole = end.is_some() && self.line.is_empty() && !self.too_long;
+            if is_whole && self.inside == Block::None && !matches!(piece[0], b'b' | b'=') {
+                continue;
+            }
             if self.line.len() + piece.len() > LONGEST {
                 self.too_long = true;
                 self.line.clear();

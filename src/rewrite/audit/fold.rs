@@ -12,6 +12,8 @@ pub(super) struct Fold {
     blanks: bool,
     /// Whether an invisible character was seen since this was last asked.
     seen: bool,
+    /// Whether something was seen that is not UTF-8 since this was last asked.
+    broken: bool,
 }
 
 impl Fold {
@@ -34,6 +36,7 @@ impl Fold {
     }
 
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
+        self.broken |= !self.carry.is_empty();
         out.append(&mut self.carry);
     }
 
@@ -42,18 +45,19 @@ impl Fold {
         std::mem::take(&mut self.seen)
     }
 
+    /// Whether something was seen that is not UTF-8 since the last call.
+    pub(super) fn take_broken(&mut self) -> bool {
+        std::mem::take(&mut self.broken)
+    }
+
     /// Folds everything except an incomplete character at the end. Returns where that character begins, or
     /// the length of `bytes` if there is none.
     fn fold(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
         let mut at = 0;
         loop {
-            let rest = &bytes[at..];
-            let plain = rest.iter().position(|&byte| CHANGES[usize::from(byte)]).unwrap_or(rest.len());
-            out.extend_from_slice(&rest[..plain]);
+            let plain = unchanged(&bytes[at..]);
+            out.extend_from_slice(&bytes[at..at + plain]);
             at += plain;
-            let east = bytes[at..].chunks_exact(3).take_while(|octets| is_east_asian(octets)).count() * 3;
-            out.extend_from_slice(&bytes[at..at + east]);
-            at += east;
             let Some(&lead) = bytes.get(at) else { return at };
             let length = match lead {
                 0xc2..=0xdf => 2,
@@ -70,6 +74,7 @@ impl Fold {
                 self.letter(letter, &rest[..length], out);
                 at += length;
             } else {
+                self.broken = true;
                 out.push(lead);
                 at += 1;
             }
@@ -78,11 +83,11 @@ impl Fold {
 
     fn letter(&mut self, letter: char, bytes: &[u8], out: &mut Vec<u8>) {
         match letter {
-            // Kana, ideographs and Hangul are copied as they are, which is faster: most Japanese text
-            // consists of them, and NFKC changes almost none of them.
-            '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' => {
-                out.extend_from_slice(bytes);
-            }
+            // Most text. Copied as it is, which is faster, and which is what NFKC does too.
+            _ if is_own_form(letter) => out.extend_from_slice(bytes),
+            // The full-width forms of ASCII, at a constant distance.
+            '\u{ff01}'..='\u{ff5e}' => out.push(bytes[2].wrapping_sub(0x80) + 0x20 + (bytes[1] & 3) * 0x40),
+            '\u{a0}' => out.push(b' '),
             // RFC 3490 §3.1 treats these as dots between labels.
             '\u{3002}' | '\u{ff61}' => out.push(b'.'),
             _ if parts_words(letter) => out.extend_from_slice(bytes),
@@ -102,14 +107,65 @@ impl Fold {
     }
 }
 
-/// Whether these three octets are the UTF-8 form of a character that [`Fold::letter`] copies unchanged. The
-/// ranges are the same as there. This check allows many such characters to be copied at once, which matters
-/// because most Japanese text consists of them.
-fn is_east_asian(octets: &[u8]) -> bool {
-    let &[0xe3..=0xed, second @ 0x80..=0xbf, third @ 0x80..=0xbf] = octets else { return false };
-    let bits = |octet: u8, mask: u8| u32::from(octet & mask);
-    let letter = bits(octets[0], 0x0f) << 12 | bits(second, 0x3f) << 6 | bits(third, 0x3f);
-    matches!(letter, 0x3040..=0x30ff | 0x3400..=0x9fff | 0xac00..=0xd7a3)
+/// Octets that are looked at together.
+const MANY: usize = 32;
+
+/// How many octets, from the first on, are simply copied.
+fn unchanged(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        // Most text has no control characters but line ends.
+        let is_odd = |&byte: &u8| {
+            u8::from(byte >= 0x7f)
+                | (u8::from(byte < 0x20) & u8::from(byte != b'\n') & u8::from(byte != b'\r'))
+        };
+        while let Some(many) = bytes.get(at..at + MANY)
+            && many.iter().fold(0, |any, byte| any | is_odd(byte)) == 0
+        {
+            at += MANY;
+        }
+        let rest = &bytes[at..];
+        let plain = rest.iter().take(MANY).take_while(|&&byte| !CHANGES[usize::from(byte)]).count();
+        let wide = wide_unchanged(&rest[plain..]);
+        at += plain + wide;
+        if at == bytes.len() || (wide == 0 && plain < MANY) {
+            return at;
+        }
+    }
+}
+
+/// How many octets at the beginning are kana, ideographs or Hangul, which take three each.
+fn wide_unchanged(bytes: &[u8]) -> usize {
+    let (threes, _) = bytes.as_chunks::<3>();
+    let is_own = |three: &&[u8; 3]| {
+        let [lead, second, third] = **three;
+        let block = match lead {
+            0xe3 => matches!(second, 0x81..=0x83 | 0x90..=0xbf),
+            0xe4..=0xe9 | 0xeb | 0xec => second >= 0x80,
+            // Up to U+D77F, for what follows is not assigned throughout.
+            0xea => second >= 0xb0,
+            0xed => matches!(second, 0x80..=0x9d),
+            _ => false,
+        };
+        block && second < 0xc0 && matches!(third, 0x80..=0xbf)
+    };
+    3 * threes.iter().take_while(is_own).count()
+}
+
+/// Whether a character is copied as it is: visible, and of no other compatibility form.
+fn is_own_form(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{3040}'..='\u{30ff}'
+            | '\u{3400}'..='\u{9fff}'
+            | '\u{ac00}'..='\u{d7a3}'
+            | '\u{c0}'..='\u{131}'
+            | '\u{400}'..='\u{45f}'
+            | '\u{2012}'..='\u{2016}'
+            | '\u{2018}'..='\u{2022}'
+            | '\u{3001}'
+            | '\u{3003}'..='\u{3029}'
+    )
 }
 
 /// Bytes that are not simply copied: those beyond ASCII, and control characters except those that
@@ -135,7 +191,7 @@ mod tests {
         for letter in ('\u{800}'..=char::MAX).filter(|letter| letter.len_utf8() == 3) {
             let mut octets = [0; 3];
             letter.encode_utf8(&mut octets);
-            if is_east_asian(&octets) {
+            if wide_unchanged(&octets) == 3 {
                 let mut out = Vec::new();
                 Fold::default().letter(letter, &octets, &mut out);
                 assert_eq!(out, octets, "{letter}");
@@ -148,7 +204,7 @@ mod tests {
             [0xe0, 0x81, 0x81],
             [0xff, 0x81, 0x81],
         ] {
-            assert!(!is_east_asian(&octets), "{octets:02x?} is no letter");
+            assert_eq!(wide_unchanged(&octets), 0, "{octets:02x?} is no letter");
         }
     }
 
@@ -170,6 +226,26 @@ mod tests {
                     out
                 });
                 assert_eq!(found, expected);
+            }
+        }
+    }
+
+    /// What is copied without a look, and what is at a constant distance, is what the tables of Unicode say.
+    #[test]
+    fn short_ways() {
+        for letter in (0x80..=0x0010_ffff).filter_map(char::from_u32) {
+            let text = letter.to_string();
+            let is_wide = wide_unchanged(text.as_bytes()) > 0;
+            assert!(!is_wide || is_own_form(letter), "{letter:?}");
+            // Marks of kana were always copied: no address has one.
+            if is_own_form(letter) && !('\u{3099}'..='\u{30ff}').contains(&letter) && letter < '\u{3130}' {
+                assert!(text.nfkc().eq(std::iter::once(letter)), "{letter:?}");
+                assert!(!letter.is_control() && !is_invisible(letter), "{letter:?}");
+            }
+            if ('\u{ff01}'..='\u{ff5e}').contains(&letter) {
+                let (mut fold, mut out) = (Fold::default(), Vec::new());
+                fold.feed(text.as_bytes(), &mut out);
+                assert_eq!(String::from_utf8(out).unwrap(), text.nfkc().collect::<String>());
             }
         }
     }

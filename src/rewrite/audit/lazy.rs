@@ -10,7 +10,7 @@ use super::stream::Form;
 const CONTEXT: usize = 4 * 1_024;
 /// Replaces the text that is left out before and after the context, so that no word seems to begin or end at
 /// the cut.
-const CUT: &[u8] = b"x";
+pub(super) const CUT: &[u8] = b"x";
 
 /// The callback for each hit. It receives the index of the address, how the address was written, and the name
 /// of the kind of view that found it.
@@ -20,6 +20,11 @@ pub(super) type Found<'a> = dyn FnMut(u32, Form, &'static str) + 'a;
 pub(super) trait Machine {
     fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>);
     fn finish(&mut self, needles: &Needles, found: &mut Found<'_>);
+
+    /// Whether it drops tags, or a machine within it does. What it sees can then depend on everything before.
+    fn drops_tags(&self) -> bool {
+        false
+    }
 }
 
 /// The last octets of a text. A view that starts receives them as context.
@@ -98,6 +103,16 @@ impl<M: Machine> Lazy<M> {
             machine.finish(needles, found);
             self.machine = None;
         }
+    }
+
+    /// Whether the view runs.
+    pub(super) fn is_awake(&self) -> bool {
+        self.machine.is_some()
+    }
+
+    /// Whether the view runs and [`Machine::drops_tags`].
+    pub(super) fn drops_tags(&self) -> bool {
+        self.machine.as_ref().is_some_and(|machine| machine.drops_tags())
     }
 
     /// Finishes the view, if it is running, at the end of the text.

@@ -8,7 +8,8 @@
 //! * [`stream`]: searches one view as a stream; [`tokens`] finds base64 inside it
 //! * [`reading`]: the views of a text. Each is a chain of machines: [`fold`] handles compatibility forms and
 //!   invisible characters, [`join`] broken lines, [`lines`] broken lines whose line ends are escaped,
-//!   [`escapes`] escapes, [`tags`] and [`page`] markup. Most views run only where needed: see [`lazy`].
+//!   [`escapes`] escapes, [`markup`] tags, by [`tags`] and [`page`]. Most views run only where needed: see
+//!   [`lazy`]. All of them [`sleep`] while the [`gate`] is closed.
 //! * [`header`]: searches header blocks
 //! * [`places`]: searches every place of a body in all views that suit its kind
 //! * [`hits`]: the list of hits
@@ -21,17 +22,20 @@ mod escapes;
 #[cfg(test)]
 mod files;
 mod fold;
+mod gate;
 mod header;
 mod hits;
 mod join;
 mod lazy;
 mod lines;
+mod markup;
 mod needles;
 mod page;
 mod places;
 #[cfg(test)]
 mod readers;
 mod reading;
+mod sleep;
 mod stream;
 mod tags;
 #[cfg(test)]
@@ -142,6 +146,9 @@ impl BodyScan {
 
     /// Takes the next bytes of the body, in chunks of any size. The first bytes are those right
     /// after the header block (so the empty line comes first).
+    ///
+    /// # Errors
+    /// The body exceeds a limit of the MIME walk.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), WalkError> {
         let walker = self.walker.as_mut().map_err(|error| *error)?;
         for piece in chunk.chunks(PIECE) {
@@ -157,6 +164,9 @@ impl BodyScan {
     }
 
     /// Ends the scan. This opens and searches the containers that were deferred until the end.
+    ///
+    /// # Errors
+    /// The body exceeds a limit of the MIME walk.
     pub fn finish(self) -> Result<BodyReport, WalkError> {
         let Self { walker, mut inspector } = self;
         walker?.finish(&mut inspector)?;

@@ -17,6 +17,8 @@ const BLANKS: usize = 8;
 const DOMAIN: usize = 512;
 /// The minimum for the number of octets that are examined before a separator. Long local parts increase it.
 const LOCAL: usize = 64;
+/// Longest local part for which views may sleep.
+const PLAIN_LOCAL: usize = 256;
 
 /// File name extensions that are treated only as extensions although they are also top-level domains. An
 /// extension that is not a top-level domain needs no entry here. A domain ends before an extension, so
@@ -38,8 +40,12 @@ pub struct Needles {
     /// Whether any domain has a Unicode form.
     wide_domains: bool,
     longest_local: usize,
+    /// Some local part must be quoted, or is very long.
+    odd_locals: bool,
     /// The octets with which a written form of any of the domains may begin.
     starts: Starts,
+    /// The first letters of all domains, as many as [`Self::START`] and fewer; whether they are all it has.
+    beginnings: HashMap<[u8; Needles::START], bool>,
 }
 
 /// A set of octets.
@@ -81,6 +87,8 @@ impl Needles {
             let domain = address.domain_key();
             needles.longest_local = needles.longest_local.max(address.local().len().min(4_096) * 2);
             needles.wide_locals |= !address.local_key().is_ascii();
+            let is_plain = |local: &str| local.bytes().all(is_local) && local.len() <= PLAIN_LOCAL;
+            needles.odd_locals |= !is_plain(address.local()) || !is_plain(address.local_key());
             if needles.domains.contains_key(domain) {
                 continue;
             }
@@ -93,6 +101,15 @@ impl Needles {
         }
         for domain in needles.domains.keys() {
             domain.bytes().take(1).for_each(|octet| needles.starts.add(octet));
+        }
+        for domain in needles.domains.keys() {
+            let domain = domain.as_bytes();
+            for length in 1..=domain.len().min(Self::START) {
+                let mut start = [0; Self::START];
+                start[..length].copy_from_slice(&domain[..length]);
+                let is_whole = length == domain.len() || length == Self::START;
+                *needles.beginnings.entry(start).or_default() |= is_whole;
+            }
         }
         if needles.wide_domains {
             // The domain may begin with a compatibility form of its first character, such as a fullwidth
@@ -127,6 +144,48 @@ impl Needles {
             .into_iter()
             .flatten()
             .find_map(|domain| self.local_before(spot, domain))
+    }
+
+    /// Letters of a domain by which most others are told from it.
+    pub(super) const START: usize = 4;
+
+    /// Whether a domain that matters may begin with these letters, at most [`Self::START`]: `None` if not, whether
+    /// no more need be seen if so. A zero may be half of a letter of UTF-16.
+    pub(super) fn may_start(&self, letters: &[u8]) -> Option<bool> {
+        let first = *letters.first()?;
+        if first == 0 || (self.wide_domains && self.starts.0[usize::from(first)]) {
+            // Behind the first, letters may be composed of several.
+            return Some(true);
+        }
+        if !self.starts.0[usize::from(first)] {
+            return None;
+        }
+        let mut start = [0; Self::START];
+        start[..letters.len()].copy_from_slice(letters);
+        start.make_ascii_lowercase();
+        self.beginnings.get(&start).copied()
+    }
+
+    /// Whether these octets may be the beginning of a domain that matters, behind blanks; `goes_on` says that more
+    /// octets follow.
+    pub(super) fn may_begin(&self, octets: &[u8], goes_on: bool) -> bool {
+        let domain = &octets[skip_blanks(octets, 0)..];
+        if let [0, rest @ ..] = domain {
+            return rest.first().map_or(goes_on, |first| self.starts.0[usize::from(*first)]);
+        }
+        for length in 1..=domain.len().min(Self::START) {
+            match self.may_start(&domain[..length]) {
+                None => return false,
+                Some(true) => return true,
+                Some(false) => {}
+            }
+        }
+        goes_on
+    }
+
+    /// Whether all addresses are written in ASCII, without quotes, and not very long. Only these have a gate.
+    pub(super) fn are_plain(&self) -> bool {
+        !(self.odd_locals || self.wide_locals || self.wide_domains)
     }
 
     /// Whether one of the domains may begin here, judged by the first octet after blanks. Also true if the

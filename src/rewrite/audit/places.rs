@@ -3,10 +3,12 @@
 
 use super::hits::Hits;
 use super::lazy::{Found, Machine};
-use super::reading::{Markup, Plan, Reading};
+use super::markup::Markup;
+use super::reading::Plan;
+use super::sleep::Reading;
 use super::stream::{Look, Stream};
 use super::{Hit, Needles, header};
-use crate::message::open::{Kind, TextSink};
+use crate::message::open::{Kind, TextSink, UNHEARD};
 use std::sync::Arc;
 
 /// The name of the place for bytes that belong to no part.
@@ -82,6 +84,9 @@ impl Place {
     /// Searches the next octets. Some views start and stop at the boundaries of blocks. Blocks have a fixed
     /// size, so that the chunks in which a place arrives do not change what is found.
     fn feed(&mut self, needles: &Needles, hits: &mut Hits, mut bytes: &[u8]) {
+        if needles.addresses().is_empty() {
+            return;
+        }
         let place = Arc::clone(&self.name);
         let mut found = |index, how, form| hits.add(index, &place, how, form);
         if let Views::Bytes(..) = self.views {
@@ -140,7 +145,7 @@ impl Places {
 impl TextSink for Places {
     fn open(&mut self, place: &str, form: &'static str, kind: Kind) -> usize {
         if self.needles.addresses().is_empty() {
-            return usize::MAX;
+            return UNHEARD;
         }
         let place = Place::new(place, form, kind);
         if let Some(free) = self.open.iter().position(Option::is_none) {

@@ -7,13 +7,12 @@ use super::fold::Fold;
 use super::join::{self, Join, Lines};
 use super::lazy::{Found, History, Lazy, Machine};
 use super::lines;
-use super::page::Page;
+use super::markup::Markup;
+use super::sleep::Reading;
 use super::stream::{Look, Stream};
-use super::tags::StripTags;
 use memchr::{memchr_iter, memchr3_iter, memmem};
 
-const ESCAPED: &str = "escaped";
-const TAGS: &str = "between tags";
+pub(super) const ESCAPED: &str = "escaped";
 const JOINED: &str = "folded";
 
 /// What a [`Reading`] searches for, and in which views.
@@ -40,7 +39,7 @@ impl Plan {
     }
 
     /// For a text that was derived from another one.
-    fn derived(form: &'static str, depth: u8) -> Self {
+    pub(super) fn derived(form: &'static str, depth: u8) -> Self {
         Self { form, tokens: false, joins: false, depth, lines: depth, is_html: false }
     }
 }
@@ -122,7 +121,7 @@ impl Machine for Parted {
 }
 
 /// All views of one text.
-pub(super) struct Reading {
+pub(super) struct Views {
     plan: Plan,
     /// The last octets as they are, and (`plain`) as [`Letters`] has changed them.
     raw: History,
@@ -137,7 +136,7 @@ pub(super) struct Reading {
     within: Lazy<Within>,
 }
 
-impl Reading {
+impl Views {
     pub(super) fn new(plan: Plan) -> Self {
         Self {
             plan,
@@ -175,7 +174,7 @@ impl Reading {
     }
 }
 
-impl Machine for Reading {
+impl Machine for Views {
     fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
         self.letters.feed(needles, bytes, found);
         self.views(needles, found);
@@ -198,6 +197,13 @@ impl Machine for Reading {
         self.folded.finish(needles, found);
         self.flowed.finish(needles, found);
         self.within.finish(needles, found);
+    }
+
+    fn drops_tags(&self) -> bool {
+        self.escapes.drops_tags()
+            || self.folded.drops_tags()
+            || self.flowed.drops_tags()
+            || self.within.drops_tags()
     }
 }
 
@@ -237,6 +243,10 @@ impl Machine for Joined {
         self.join.finish(&mut self.text);
         self.reading.feed(needles, &self.text, found);
         self.reading.finish(needles, found);
+    }
+
+    fn drops_tags(&self) -> bool {
+        self.reading.drops_tags()
     }
 }
 
@@ -294,6 +304,10 @@ impl Machine for Within {
         self.folded.finish(needles, found);
         self.flowed.finish(needles, found);
         self.deeper.finish(needles, found);
+    }
+
+    fn drops_tags(&self) -> bool {
+        self.folded.drops_tags() || self.flowed.drops_tags() || self.deeper.drops_tags()
     }
 }
 
@@ -363,6 +377,10 @@ impl Machine for Escapes {
         self.letters.finish(needles, found);
         self.markup.finish(needles, found);
     }
+
+    fn drops_tags(&self) -> bool {
+        self.markup.is_awake()
+    }
 }
 
 /// Whether a tag may begin in this text.
@@ -397,93 +415,4 @@ fn doubles_quotes(text: &[u8]) -> bool {
         let ends = |next: &u8| next.is_ascii_whitespace() || b">/".contains(next);
         at > 0 && text[at - 1] == b'=' && !text.get(at + 2).is_some_and(ends)
     })
-}
-
-/// The text with its tags removed as a browser does. Where a coarser reader, which looks only at `<` and `>`,
-/// would show something else, a second view removes the tags as that reader does. Values of attributes that
-/// hold a text of their own are searched, too.
-pub(super) struct Markup {
-    depth: u8,
-    page: Page,
-    shown: Reading,
-    aside: Option<Box<Reading>>,
-    before: History,
-    coarse: Lazy<Coarse>,
-    scratch: [Vec<u8>; 2],
-}
-
-impl Markup {
-    /// For a page.
-    pub(super) fn new(depth: u8) -> Self {
-        Self::of(depth, Page::default())
-    }
-
-    /// For a page inside another text.
-    fn within(depth: u8) -> Self {
-        Self::of(depth, Page::within())
-    }
-
-    fn of(depth: u8, page: Page) -> Self {
-        Self {
-            depth,
-            page,
-            shown: Reading::new(Plan::derived(TAGS, 0)),
-            aside: None,
-            before: History::default(),
-            coarse: Lazy::default(),
-            scratch: Default::default(),
-        }
-    }
-}
-
-impl Machine for Markup {
-    fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
-        let [shown, aside] = &mut self.scratch;
-        shown.clear();
-        aside.clear();
-        self.page.feed(bytes, shown, aside);
-        self.shown.feed(needles, shown, found);
-        if self.depth > 0 && !aside.is_empty() {
-            let plan = Plan { tokens: true, ..Plan::derived(ESCAPED, self.depth - 1) };
-            let reading = self.aside.get_or_insert_with(|| Box::new(Reading::new(plan)));
-            reading.feed(needles, aside, found);
-        }
-        let differs = self.page.take_differs();
-        self.coarse.feed(needles, (&self.before, bytes, differs), Coarse::default, found);
-        self.before.push(bytes);
-    }
-
-    fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
-        self.shown.finish(needles, found);
-        self.coarse.finish(needles, found);
-        if let Some(mut aside) = self.aside.take() {
-            aside.finish(needles, found);
-        }
-    }
-}
-
-/// The text without anything that looks like a tag.
-struct Coarse {
-    tags: StripTags,
-    reading: Reading,
-    text: Vec<u8>,
-}
-
-impl Default for Coarse {
-    fn default() -> Self {
-        let reading = Reading::new(Plan::derived(TAGS, 0));
-        Self { tags: StripTags::default(), reading, text: Vec::new() }
-    }
-}
-
-impl Machine for Coarse {
-    fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
-        self.text.clear();
-        self.tags.feed(bytes, &mut self.text);
-        self.reading.feed(needles, &self.text, found);
-    }
-
-    fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
-        self.reading.finish(needles, found);
-    }
 }

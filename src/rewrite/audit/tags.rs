@@ -90,28 +90,7 @@ impl StripTags {
                         _ => {}
                     }
                 }
-                Markup::Dashes if byte == b'[' => {
-                    self.name.truncate(1);
-                    self.state = Markup::Name;
-                    used = 0;
-                }
-                Markup::Dashes => {
-                    self.state = Markup::Comment(2);
-                    used = 0;
-                }
-                Markup::Condition if matches!(byte, b' ' | b'(') => {}
-                Markup::Condition => {
-                    self.hides = byte == b'!';
-                    self.state = Markup::Inside;
-                    used = 0;
-                }
-                Markup::Hidden(seen) => {
-                    self.state = match byte.to_ascii_lowercase() {
-                        byte if byte == END[seen] && seen + 1 == END.len() => Markup::Inside,
-                        byte if byte == END[seen] => Markup::Hidden(seen + 1),
-                        byte => Markup::Hidden(usize::from(byte == END[0])),
-                    };
-                }
+                Markup::Dashes | Markup::Condition | Markup::Hidden(_) => used = self.conditional(byte),
                 Markup::Name => {
                     self.state = Markup::Inside;
                     used = 0;
@@ -133,18 +112,53 @@ impl StripTags {
                         _ => Markup::Comment(0),
                     };
                 }
-                Markup::Data(seen) => match (byte, seen) {
-                    (b']', 0 | 1) => self.state = Markup::Data(seen + 1),
-                    (b'>', 2) => self.state = Markup::Text,
-                    (b']', _) => out.push(b']'),
-                    _ => {
-                        out.extend(std::iter::repeat_n(b']', usize::from(seen)));
-                        out.push(byte);
-                        self.state = Markup::Data(0);
-                    }
-                },
+                Markup::Data(seen) => self.data(byte, seen, out),
             }
             bytes = &bytes[used..];
+        }
+    }
+
+    /// An octet of what Word reads in comments, and of what it leaves out; gives how many were used.
+    fn conditional(&mut self, byte: u8) -> usize {
+        match self.state {
+            Markup::Dashes if byte == b'[' => {
+                self.name.truncate(1);
+                self.state = Markup::Name;
+                0
+            }
+            Markup::Dashes => {
+                self.state = Markup::Comment(2);
+                0
+            }
+            Markup::Condition if matches!(byte, b' ' | b'(') => 1,
+            Markup::Condition => {
+                self.hides = byte == b'!';
+                self.state = Markup::Inside;
+                0
+            }
+            Markup::Hidden(seen) => {
+                self.state = match byte.to_ascii_lowercase() {
+                    byte if byte == END[seen] && seen + 1 == END.len() => Markup::Inside,
+                    byte if byte == END[seen] => Markup::Hidden(seen + 1),
+                    byte => Markup::Hidden(usize::from(byte == END[0])),
+                };
+                1
+            }
+            _ => 1,
+        }
+    }
+
+    /// An octet of a CDATA section, of whose end `seen` octets came before.
+    fn data(&mut self, byte: u8, seen: u8, out: &mut Vec<u8>) {
+        match (byte, seen) {
+            (b']', 0 | 1) => self.state = Markup::Data(seen + 1),
+            (b'>', 2) => self.state = Markup::Text,
+            (b']', _) => out.push(b']'),
+            _ => {
+                out.extend(std::iter::repeat_n(b']', usize::from(seen)));
+                out.push(byte);
+                self.state = Markup::Data(0);
+            }
         }
     }
 }

@@ -21,13 +21,13 @@ const MANY: usize = 16;
 const FEW: usize = 24;
 
 /// The bits that stand for the position of an `@` in its group: first, second or third octet.
-const PLACES: [u8; 3] = [1, 2, 4];
+pub(super) const PLACES: [u8; 3] = [1, 2, 4];
 
 /// For each octet, the positions of an `@` for which it can be the first letter of the pair.
-static EARLIER: [u8; 256] = letters(true);
+pub(super) static EARLIER: [u8; 256] = letters(true);
 /// For each octet, the positions of an `@` for which it can be the second letter of the pair. A line end has
 /// all of them, because the second letter may be on the next line.
-static LATER: [u8; 256] = letters(false);
+pub(super) static LATER: [u8; 256] = letters(false);
 
 const fn letters(earlier: bool) -> [u8; 256] {
     let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_";

@@ -1,0 +1,231 @@
+//! The gate before the views of a text. It decides cheaply that no view of some octets can show an address, so that
+//! the views need not run on them; see [`Reading`](super::sleep::Reading).
+//!
+//! Each address that the search finds stands around a separator (`@`, `=` or `%`) that is followed by the domain of a
+//! hidden address. A view can show such a separator only if the text contains
+//!
+//! * the separator itself, or a look-alike that [`Fold`] makes plain;
+//! * an escape that stands for it. Escapes begin with `&`, `%`, `\` or `=`, or with an escape that stands for one of
+//!   these;
+//! * base64 ([`tokens`](super::tokens));
+//! * octets that are not UTF-8, which are the parts of a look-alike when a view drops what divides them.
+//!
+//! The gate opens for each escape, and examines the other places. It looks past line ends, because some views drop
+//! them. If it cannot tell what follows, it opens.
+//!
+//! Views that drop tags have a state of any length: a comment can have begun long ago. The gate opens for everything
+//! that can make such a view run, and the reading does not close it while one runs.
+//!
+//! What stands before a separator is not examined. The views are given the octets before it, and
+//! [`Gate::is_sparse`] makes sure that these are enough for the longest local part.
+
+mod base64;
+mod signs;
+
+use super::Needles;
+use super::fold::Fold;
+use super::tokens::{EARLIER, LATER};
+use memchr::memchr_iter;
+use signs::Signs;
+
+/// How many octets are tested together.
+const MANY: usize = 32;
+/// The number of octets after a place that must be known before it is examined.
+pub(super) const AHEAD: usize = 256;
+/// The number of octets before a place that are kept: for line ends, and letters of base64.
+const BEHIND: usize = 16;
+/// After so many octets, their density is checked.
+const SAMPLE: usize = 1_024;
+
+/// What the views of a text do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holds {
+    /// They search base64 inside the text.
+    pub(super) tokens: bool,
+    /// They drop tags.
+    pub(super) tags: bool,
+}
+
+/// The gate of one text.
+#[derive(Debug)]
+pub(super) struct Gate {
+    holds: Holds,
+    fold: Fold,
+    /// Octets that are not examined yet begin at `asked`.
+    text: Vec<u8>,
+    asked: usize,
+    sample: Sample,
+}
+
+/// What the last octets consist of.
+#[derive(Debug, Default)]
+struct Sample {
+    octets: usize,
+    /// Octets that folding removed, and octets of escapes.
+    hidden: usize,
+    blanks: usize,
+}
+
+impl Gate {
+    pub(super) fn new(holds: Holds) -> Self {
+        Self { holds, fold: Fold::default(), text: Vec::new(), asked: 0, sample: Sample::default() }
+    }
+
+    /// Whether some view could show an address in these octets, or around the end of those before.
+    pub(super) fn feed(&mut self, needles: &Needles, bytes: &[u8]) -> bool {
+        let start = self.text.len();
+        self.fold.feed(bytes, &mut self.text);
+        let added = &self.text[start..];
+        self.sample.octets += bytes.len();
+        self.sample.hidden += bytes.len().saturating_sub(added.len());
+        self.sample.blanks += blanks(added);
+        let until = self.text.len().saturating_sub(AHEAD).max(self.asked);
+        let found = self.ask(needles, until, false);
+        let keep = until.saturating_sub(BEHIND);
+        self.text.drain(..keep);
+        self.asked = until - keep;
+        let is_sparse = self.is_sparse();
+        let is_open = found || is_sparse || self.fold.take_broken();
+        #[cfg(test)]
+        tests::count(is_open);
+        is_open
+    }
+
+    /// The same at the end of the text.
+    pub(super) fn finish(&mut self, needles: &Needles) -> bool {
+        self.fold.finish(&mut self.text);
+        let found = self.ask(needles, self.text.len(), true);
+        self.text.clear();
+        self.asked = 0;
+        found || self.fold.take_broken()
+    }
+
+    /// Whether so much of the last octets may be dropped by views that an address could be very long.
+    fn is_sparse(&mut self) -> bool {
+        if self.sample.octets < SAMPLE {
+            return false;
+        }
+        let Sample { octets, hidden, blanks } = std::mem::take(&mut self.sample);
+        hidden > octets / 4 || hidden + blanks > octets / 4 * 3
+    }
+
+    fn ask(&mut self, needles: &Needles, until: usize, is_over: bool) -> bool {
+        #[cfg(test)]
+        if tests::is_open() {
+            return true;
+        }
+        let signs = Signs { needles, text: &self.text, tags: self.holds.tags, is_over };
+        let mut asking = Asking { signs, tokens: self.holds.tokens, hidden: 0 };
+        let is_open = asking.is_open(self.asked, until);
+        self.sample.hidden += asking.hidden;
+        is_open
+    }
+}
+
+/// The examination of some octets.
+struct Asking<'a> {
+    signs: Signs<'a>,
+    tokens: bool,
+    /// Octets that some view does not show.
+    hidden: usize,
+}
+
+impl Asking<'_> {
+    fn is_open(&mut self, start: usize, until: usize) -> bool {
+        if self.signs.tags && self.has_tag(start, until) {
+            return true;
+        }
+        if self.tokens && self.has_cut_token(start, until) {
+            return true;
+        }
+        let mut at = start;
+        while at < until {
+            let end = until.min(at + MANY);
+            let text = self.signs.text;
+            if self.tokens && is_any_pair(&text[at..end], &text[at + 1..]) != 0 && self.has_token(at, end) {
+                return true;
+            }
+            if is_any(&text[at..end]) != 0 && (at..end).any(|at| self.signs.is_sign(at)) {
+                return true;
+            }
+            at = end;
+        }
+        false
+    }
+
+    fn has_tag(&mut self, start: usize, until: usize) -> bool {
+        memchr_iter(b'<', &self.signs.text[start..until]).any(|at| match self.signs.bracket(start + at) {
+            Some(length) => {
+                self.hidden += length;
+                false
+            }
+            None => self.signs.is_tag(start + at + 1),
+        })
+    }
+
+    fn has_token(&self, start: usize, end: usize) -> bool {
+        let text = self.signs.text;
+        (start..end).any(|at| {
+            let next = text.get(at + 1).map_or(0, |&next| LATER[usize::from(next)]);
+            EARLIER[usize::from(text[at])] & next != 0 && self.may_begin_token(at + 1)
+        })
+    }
+
+    /// Whether base64 that contains a separator may be divided by the end of a line.
+    fn has_cut_token(&self, start: usize, until: usize) -> bool {
+        let text = self.signs.text;
+        memchr_iter(b'\n', &text[start..until]).any(|at| {
+            let mut line = &text[..start + at];
+            for dropped in [&b"\r"[..], b"\r", b"\r", b" ", b"=", b"\\"] {
+                line = line.strip_suffix(dropped).unwrap_or(line);
+            }
+            self.may_begin_token(line.len())
+        })
+    }
+
+    /// Whether the letter before `end` may begin a separator in base64.
+    fn may_begin_token(&self, end: usize) -> bool {
+        let last = self.signs.text[..end].last();
+        last.is_some_and(|last| EARLIER[usize::from(*last)] != 0) && self.signs.is_token(end - 1)
+    }
+}
+
+#[expect(clippy::needless_bitwise_bool, reason = "without branches it is tested for many octets at once")]
+fn blanks(text: &[u8]) -> usize {
+    let is_blank = |octet: u8| {
+        (octet == b' ') | (octet == b'\t') | (octet == b'\r') | (octet == b'\n') | (octet == b'>')
+    };
+    // Counted in octets first, which is done for many at once.
+    text.chunks(128)
+        .map(|piece| usize::from(piece.iter().fold(0_u8, |sum, &octet| sum + u8::from(is_blank(octet)))))
+        .sum()
+}
+
+/// Whether any of these can begin a separator.
+fn is_any(octets: &[u8]) -> u8 {
+    octets.iter().fold(0, |any, &octet| {
+        any | u8::from(octet == b'@')
+            | u8::from(octet == b'=')
+            | u8::from(octet == b'%')
+            | u8::from(octet == b'&')
+            | u8::from(octet == b'\\')
+    })
+}
+
+/// Whether any two adjacent octets can be the letters of base64 with which an `@` begins: what [`EARLIER`] and
+/// [`LATER`] say, in a form that is tested for many octets at once.
+#[expect(clippy::needless_bitwise_bool, reason = "without branches it is tested for many octets at once")]
+fn is_any_pair(ones: &[u8], others: &[u8]) -> u8 {
+    ones.iter().zip(others).fold(0, |any, (&one, &other)| {
+        let value = other.wrapping_sub(b'A');
+        let first = u8::from(one == b'Q') & u8::from(value < 16);
+        let second =
+            u8::from((one == b'E') | (one == b'U') | (one == b'k') | (one == b'0')) & u8::from(value < 4);
+        let low = one & 0x63;
+        let third = u8::from((low == 0x42) | (low == 0x60) | (low == 0x21)) & u8::from(value == 0);
+        any | first | second | third
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests;
