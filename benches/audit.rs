@@ -19,8 +19,8 @@ fn addresses(count: usize) -> Vec<Address> {
 /// Processor time of this thread in seconds, which others on the machine do not change; the clock where the system
 /// does not tell it.
 fn now(start: Instant) -> f64 {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let spent = stat.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok());
+    let schedule = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let spent = schedule.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok());
     spent.map_or_else(|| start.elapsed().as_secs_f64(), |nanoseconds| nanoseconds / 1e9)
 }
 

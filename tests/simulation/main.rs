@@ -69,9 +69,9 @@ fn play_all(seeds: std::ops::Range<u64>, server: Option<&Server>) -> (usize, Vec
                 Ok(played) => steps += played,
                 Err(_) => broken.push(seed),
             }
-            let begun = seed + 1 - seeds.start;
-            if begun.is_multiple_of(SAY_EVERY) {
-                println!("{begun} histories, {:.0} s", began.elapsed().as_secs_f64());
+            let number_played = seed + 1 - seeds.start;
+            if number_played.is_multiple_of(SAY_EVERY) {
+                println!("{number_played} histories, {:.0} s", began.elapsed().as_secs_f64());
             }
         }
     };

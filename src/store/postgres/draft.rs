@@ -38,7 +38,7 @@ pub(in crate::store) struct Draft {
 /// Rows that one statement writes.
 pub(super) struct Rows {
     pub(super) sql: String,
-    pub(super) rows: Vec<Vec<Owned>>,
+    pub(super) values: Vec<Vec<Owned>>,
     /// Whether each of them must write exactly one row.
     pub(super) one_each: bool,
 }
@@ -90,8 +90,8 @@ impl Draft {
         let row: Vec<Owned> = values.iter().map(|value| Owned::of(*value)).collect();
         let mut all = self.rows.borrow_mut();
         match all.iter_mut().find(|rows| rows.sql == sql) {
-            Some(rows) => rows.rows.push(row),
-            None => all.push(Rows { sql: sql.to_owned(), rows: vec![row], one_each }),
+            Some(rows) => rows.values.push(row),
+            None => all.push(Rows { sql: sql.to_owned(), values: vec![row], one_each }),
         }
     }
 

@@ -1,7 +1,8 @@
 //! The store in PostgreSQL, which several relays (nodes) may share.
 //!
 //! * [`connect`] the address, the password, the requirements on a server; [`tls`] certificates
-//! * [`session`] one connection; [`draft`] what a group writes before it is sent; [`error`] what PostgreSQL's errors mean
+//! * [`session`] one connection; [`values`] what goes over it; [`draft`] what a group writes before it is sent;
+//!   [`error`] what PostgreSQL's errors mean
 //! * [`schema`] tables and migrations
 //! * [`committer`] commits groups of requests; the nodes take turns
 //! * [`bodies`] large bodies in chunks; [`nodes`] who shares the database, and notifications that something is due
@@ -20,6 +21,7 @@ pub(super) mod nodes;
 mod schema;
 pub(super) mod session;
 mod tls;
+pub(super) mod values;
 
 use super::StoreError;
 use super::chain::Accepted;
@@ -135,7 +137,7 @@ pub fn accept_foreign(
     let session = place.connect(connect::Use::Setup, "accept-foreign")?;
     schema::prepare(&session, place)?;
     let key = schema::key(&session, journal_key)?;
-    let tx = Connection::Postgres(session);
+    let tx = Connection::Postgres(Box::new(session));
     let recorded = || -> Result<Option<Accepted>, Failure> {
         tx.control("BEGIN")?;
         tx.control(WRITERS_LOCK)?;
@@ -154,7 +156,7 @@ pub fn accept_foreign(
 pub(super) fn for_copying(place: &Place) -> Result<Connection, StoreError> {
     let session = place.connect(connect::Use::Setup, "copy")?;
     schema::prepare(&session, place)?;
-    Ok(Connection::Postgres(session))
+    Ok(Connection::Postgres(Box::new(session)))
 }
 
 fn connecting(
@@ -166,10 +168,10 @@ fn connecting(
     let (place, node) = (Arc::clone(place), node.to_owned());
     Arc::new(move || {
         let session = place.connect(purpose, &node)?;
-        Ok(Connection::Postgres(match &clock {
+        Ok(Connection::Postgres(Box::new(match &clock {
             Some(clock) => session.with_clock(Arc::clone(clock)),
             None => session,
-        }))
+        })))
     })
 }
 
