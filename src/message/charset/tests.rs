@@ -122,6 +122,11 @@ proptest! {
         decoder.feed(rest, true, &mut pieces);
         let mut whole = String::new();
         charset.decoder().feed(&bytes, true, &mut whole);
-        prop_assert_eq!(pieces, whole);
+        prop_assert_eq!(&pieces, &whole);
+        // Octet by octet no run is taken at once.
+        let (mut singly, mut decoder) = (String::new(), charset.decoder());
+        bytes.iter().for_each(|octet| decoder.feed(&[*octet], false, &mut singly));
+        decoder.feed(&[], true, &mut singly);
+        prop_assert_eq!(singly, whole);
     }
 }
