@@ -5,8 +5,9 @@
 //! third blocks; none may stop a thread that logs. Lines wait in a bounded queue; what does not fit or cannot
 //! be written is dropped and counted.
 //!
-//! A line that comes alone is written at once. After that the thread rests for a moment, and writes together
-//! what was said meanwhile: under load, waking it for each line costs more than the line.
+//! A line is written at once. Only where lines come close behind each other does the thread rest for a moment
+//! after each write, and writes together what was said meanwhile: waking it for each line costs more than the
+//! line.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
@@ -18,8 +19,12 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Most lines in the queue.
 const WAITING: u64 = 8_192;
-/// How long the thread rests after it wrote.
+/// How long the thread rests after it wrote, where lines come close behind each other:
 const REST: Duration = Duration::from_millis(5);
+/// so many writes, each
+const CLOSE_WRITES: u32 = 8;
+/// within this time after the one before.
+const CLOSE: Duration = Duration::from_millis(1);
 /// How long logging an error waits until it is written, because the process may end right after it.
 const ERROR_WAIT: Duration = Duration::from_millis(500);
 /// How long the end of the process waits for the last lines.
@@ -116,18 +121,20 @@ impl Lines {
 
     /// Writes what is put into the queue, for ever.
     fn write_all(&self, mut target: impl Write) {
-        let mut text = Vec::new();
+        let (mut text, mut close, mut last) = (Vec::new(), 0, Instant::now());
         loop {
             let lines = self.next(&mut text);
+            close = if last.elapsed() < CLOSE { (close + 1).min(CLOSE_WRITES) } else { 0 };
             if target.write_all(&text).and_then(|()| target.flush()).is_err() {
                 self.lost.inc_by(lines);
             }
             let mut state = self.queue.lock();
             state.done += lines;
             self.queue.written.notify_all();
-            if !state.pressed {
+            if close >= CLOSE_WRITES && !state.pressed {
                 drop(self.queue.work.wait_timeout_while(state, REST, |state| !state.pressed));
             }
+            last = Instant::now();
         }
     }
 

@@ -100,9 +100,8 @@ impl Shifted {
             Set::Double(_) => {
                 let (pairs, _) = bytes.as_chunks::<2>();
                 // The row that JIS X 0213 added to, and what shifts in HZ (`~`), are looked at one by one.
-                let is_plain = |pair: &&[u8; 2]| {
-                    matches!(pair[0], 0x21 | 0x23..=0x7d) && matches!(pair[1], 0x21..=0x7e)
-                };
+                let is_plain =
+                    |pair: &&[u8; 2]| matches!(pair[0], 0x21 | 0x23..=0x7d) && matches!(pair[1], 0x21..=0x7e);
                 let start = self.run.len();
                 self.run.extend(pairs.iter().take_while(is_plain).flatten().map(|octet| octet | 0x80));
                 self.run.len() - start
