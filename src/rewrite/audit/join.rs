@@ -122,6 +122,8 @@ fn joins_within(lines: Lines, text: &[u8]) -> bool {
         // An address contains no blanks and no empty lines.
         match (lines, &text[..before], after) {
             (Lines::Folded, [.., b'\\' | b'='], _) => true,
+            // The line end of a text in this one (a card in a calendar) may be folded, too, and is escaped.
+            (Lines::Folded, line, [b' ' | b'\t', b' ' | b'\t', ..]) => ends_in_escaped_line_end(line),
             (Lines::Folded, [.., last], [b' ' | b'\t', next, ..])
             | (Lines::Flowed, [.., last, b' '], [b' ', next, ..] | [next, ..]) => {
                 shows(*last) && shows(*next)
@@ -129,6 +131,16 @@ fn joins_within(lines: Lines, text: &[u8]) -> bool {
             _ => false,
         }
     })
+}
+
+/// Whether a line ends in a line end as escapes write it: `\n`, `=0A`, `%0A`, `\u000a`, `&#10;`, `&#xA;`.
+fn ends_in_escaped_line_end(line: &[u8]) -> bool {
+    let end = &line[line.len().saturating_sub(4)..];
+    match end.to_ascii_lowercase().as_slice() {
+        [.., b'\\', b'n' | b'r'] | [.., b'0', b'a' | b'd'] => true,
+        [.., b'#', b'1', b'0' | b'3', b';'] | [.., b'x' | b'0', b'a' | b'd', b';'] => true,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -147,6 +159,13 @@ mod tests {
             (Lines::Folded, "x=0D=\r\n 0Ataro=\r\n @x.jp=\n\t0A", "x=0D=~0Ataro~ @x.jp=~0A"),
             (Lines::Folded, "taro\\\n@x\\\r\n   .jp", "taro~@x~.jp"),
             (Lines::Folded, "to:\\\r\n ntaro@x\r\r\n\t.jp", "to:\\~ntaro@x~.jp"),
+            (Lines::Folded, "ta\\n\r\n \tro@x.jp", "ta\\n~\tro@x.jp"),
+            (Lines::Folded, "ta\\N\r\n \tro@x.jp", "ta\\N~\tro@x.jp"),
+            (Lines::Folded, "ta=0A\r\n \tro@x.jp", "ta=0A~\tro@x.jp"),
+            (Lines::Folded, "ta%0d\r\n \tro@x.jp", "ta%0d~\tro@x.jp"),
+            (Lines::Folded, "ta\\u000A\r\n \tro@x.jp", "ta\\u000A~\tro@x.jp"),
+            (Lines::Folded, "ta&#10;\r\n \tro@x.jp", "ta&#10;~\tro@x.jp"),
+            (Lines::Folded, "ta&#xD;\r\n \tro@x.jp", "ta&#xD;~\tro@x.jp"),
             (Lines::Folded, "one \r\ntwo\nthree\n\n> four", "one \r\ntwo\nthree\n\n> four"),
             (Lines::Flowed, "to: \r\n  taro \r\n@x. \r\njp\r\n", "to:~ taro~@x.~jp\r\n"),
             (Lines::Flowed, ">> taro \r\n>> @x \r\n>>.jp\r\n>> z", ">> taro~@x~.jp\r\n>> z"),
