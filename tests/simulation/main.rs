@@ -75,7 +75,7 @@ fn play_all(seeds: std::ops::Range<u64>, server: Option<&Server>) -> (usize, Vec
             }
         }
     };
-    let beside = number("SIMULATION_BESIDE").unwrap_or(16).min(seeds.end - seeds.start);
+    let beside = number("SIMULATION_BESIDE").unwrap_or(8).min(seeds.end - seeds.start);
     std::thread::scope(|scope| {
         let all: Vec<_> = (0..beside).map(|_| scope.spawn(work)).collect();
         let mut whole = (0, Vec::new());
