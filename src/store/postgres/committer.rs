@@ -83,7 +83,8 @@ impl Committer {
         ours: Ours,
         repeats: Arc<Mutex<Repeats>>,
     ) -> Self {
-        let (connection, asked, reconnect) = (Some(connection), Instant::now(), Reconnect::new(connect));
+        let (connection, asked, reconnect) =
+            (Some(connection), Instant::now(), Reconnect::to_server(connect));
         Self { connection, reconnect, asked, requests, health, key, ours, repeats, careful: 0 }
     }
 

@@ -30,6 +30,7 @@ use super::sql::db::Connection;
 use super::sql::error::Failure;
 use super::sql::health::Health;
 use super::sql::readers::{Connect, Readers};
+use super::sql::reconnect::Reconnect;
 use super::sql::writer::{OnFatal, Requests, Writer, histogram};
 use super::sql::{Engine, SqlStore, chain, foreign, learned};
 use crate::clock::{Clock, Entropy, Timestamp};
@@ -82,14 +83,10 @@ impl SqlStore {
         let node = Node::begin(Arc::clone(&place), node)?;
 
         let health = Health::default();
-        let reading = |purpose| connecting(&place, purpose, node.name(), None);
+        let reading = |purpose| Reconnect::to_server(connecting(&place, purpose, node.name(), None));
         let readers = Readers::open(READERS, 1, reading(connect::Use::Read), health.clone())?;
         let mail = Readers::open(READERS, 0, reading(connect::Use::Mail), health.clone())?;
-        let pool = Readers::committing(
-            BODIES,
-            connecting(&place, connect::Use::Bodies, node.name(), None),
-            health.clone(),
-        )?;
+        let pool = Readers::committing(BODIES, reading(connect::Use::Bodies), health.clone())?;
         let bodies = Bodies::Chunks(Chunks::new(pool, mail.clone(), entropy, node.name()));
 
         let writes = connecting(&place, connect::Use::Write, node.name(), Some(clock));

@@ -98,7 +98,8 @@ impl Connection {
     /// Undoes a request that was refused.
     pub(in crate::store) fn undo_request(&self, request: &Request) -> Result<(), Error> {
         if let Some(draft) = self.quick_draft() {
-            return if draft.wrote() { Err(Error::Assumed) } else { Ok(()) };
+            let untouched = !draft.wrote() && draft.added.borrow().len() == request.added;
+            return if untouched { Ok(()) } else { Err(Error::Assumed) };
         }
         if let Some(draft) = self.draft() {
             draft.added.borrow_mut().truncate(request.added);

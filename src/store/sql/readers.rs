@@ -35,22 +35,23 @@ impl Readers {
     pub(in crate::store) fn open(
         most: usize,
         now: usize,
-        connect: Connect,
+        reconnect: Reconnect,
         health: Health,
     ) -> Result<Self, StoreError> {
-        let connections =
-            (0..now).map(|_| connect().map(|one| (one, Instant::now()))).collect::<Result<Vec<_>, _>>()?;
+        let connections = (0..now)
+            .map(|_| reconnect.patiently().map(|one| (one, Instant::now())))
+            .collect::<Result<Vec<_>, _>>()?;
         let (idle, places) = (Arc::new(Mutex::new(connections)), Arc::new(Semaphore::new(most)));
-        Ok(Self { reconnect: Arc::new(Reconnect::new(connect)), idle, places, health, commits: false })
+        Ok(Self { reconnect: Arc::new(reconnect), idle, places, health, commits: false })
     }
 
     /// A pool of connections that write: each piece of work is committed.
     pub(in crate::store) fn committing(
         most: usize,
-        connect: Connect,
+        reconnect: Reconnect,
         health: Health,
     ) -> Result<Self, StoreError> {
-        Ok(Self { commits: true, ..Self::open(most, 0, connect, health)? })
+        Ok(Self { commits: true, ..Self::open(most, 0, reconnect, health)? })
     }
 
     /// Runs `work` on a connection, off the async threads, in one snapshot of the database.

@@ -18,7 +18,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Makes connections.
 pub(in crate::store) struct Reconnect {
     connect: Connect,
-    state: Mutex<State>,
+    /// Of the attempts to reach a server; a file is opened without one.
+    state: Option<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -34,13 +35,25 @@ struct Attempt {
 }
 
 impl Reconnect {
-    pub(in crate::store) fn new(connect: Connect) -> Self {
-        Self { connect, state: Mutex::default() }
+    /// Connects to a server, which may not answer.
+    pub(in crate::store) fn to_server(connect: Connect) -> Self {
+        Self { connect, state: Some(Mutex::default()) }
+    }
+
+    /// Opens a file, however long that takes on a busy machine.
+    pub(in crate::store) fn to_file(connect: Connect) -> Self {
+        Self { connect, state: None }
+    }
+
+    /// A new connection, however long it takes: when a store is opened, nobody waits for an answer yet.
+    pub(in crate::store) fn patiently(&self) -> Result<Connection, StoreError> {
+        (self.connect)()
     }
 
     /// A new connection; an error after a moment if there is none yet.
     pub(in crate::store) fn connection(&self) -> Result<Connection, StoreError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(state) = &self.state else { return self.patiently() };
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         let attempt = match state.attempt.take() {
             Some(attempt) => attempt,
             None => match &state.missing {
