@@ -125,7 +125,9 @@ proptest! {
         prop_assert_eq!(&pieces, &whole);
         // Octet by octet no run is taken at once.
         let (mut singly, mut decoder) = (String::new(), charset.decoder());
-        bytes.iter().for_each(|octet| decoder.feed(&[*octet], false, &mut singly));
+        for octet in &bytes {
+            decoder.feed(&[*octet], false, &mut singly);
+        }
         decoder.feed(&[], true, &mut singly);
         prop_assert_eq!(singly, whole);
     }

@@ -136,11 +136,13 @@ fn joins_within(lines: Lines, text: &[u8]) -> bool {
 /// Whether a line ends in a line end as escapes write it: `\n`, `=0A`, `%0A`, `\u000a`, `&#10;`, `&#xA;`.
 fn ends_in_escaped_line_end(line: &[u8]) -> bool {
     let end = &line[line.len().saturating_sub(4)..];
-    match end.to_ascii_lowercase().as_slice() {
-        [.., b'\\', b'n' | b'r'] | [.., b'0', b'a' | b'd'] => true,
-        [.., b'#', b'1', b'0' | b'3', b';'] | [.., b'x' | b'0', b'a' | b'd', b';'] => true,
-        _ => false,
-    }
+    matches!(
+        end.to_ascii_lowercase().as_slice(),
+        [.., b'\\', b'n' | b'r']
+            | [.., b'0', b'a' | b'd']
+            | [.., b'#', b'1', b'0' | b'3', b';']
+            | [.., b'x' | b'0', b'a' | b'd', b';']
+    )
 }
 
 #[cfg(test)]
