@@ -15,6 +15,29 @@ fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
+/// Where histories are played: each begins with a copy of a store that is made once.
+pub(crate) enum Ground {
+    Sqlite(TempDir),
+    Postgres(Server),
+}
+
+impl Ground {
+    /// A store in a file.
+    pub(crate) fn sqlite() -> Self {
+        let folder = folder();
+        drop(SqliteStore::open(folder.path().join(FILE), sqlite::Options::default()).unwrap());
+        Self::Sqlite(folder)
+    }
+
+    /// A database on a server.
+    pub(crate) fn postgresql() -> Self {
+        Self::Postgres(Server::start())
+    }
+}
+
+/// The file of a store.
+const FILE: &str = "s.db";
+
 /// A server, and on it a database that each history begins with a copy of.
 pub(crate) struct Server {
     cluster: Cluster,
@@ -22,7 +45,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start() -> Self {
+    fn start() -> Self {
         let cluster = Cluster::start_in(folder());
         let template = cluster.database();
         let server = Self { cluster, template };
@@ -61,8 +84,15 @@ pub(crate) enum Engine<'a> {
 }
 
 impl<'a> Engine<'a> {
-    pub(crate) fn new(server: Option<&'a Server>, seed: u64) -> Self {
-        let Some(server) = server else { return Self::Sqlite(folder()) };
+    pub(crate) fn new(ground: &'a Ground, seed: u64) -> Self {
+        let server = match ground {
+            Ground::Sqlite(template) => {
+                let folder = folder();
+                std::fs::copy(template.path().join(FILE), folder.path().join(FILE)).unwrap();
+                return Self::Sqlite(folder);
+            }
+            Ground::Postgres(server) => server,
+        };
         let database = format!("history{seed}");
         server.cluster.sql("postgres", &format!("CREATE DATABASE {database} TEMPLATE {}", server.template));
         Self::Postgres(server, database)
@@ -72,7 +102,7 @@ impl<'a> Engine<'a> {
     pub(crate) fn open(&self, clock: &Arc<ManualClock>) -> [Arc<dyn Store>; 2] {
         match self {
             Self::Sqlite(folder) => {
-                let path = folder.path().join("s.db");
+                let path = folder.path().join(FILE);
                 let store: Arc<dyn Store> =
                     Arc::new(SqliteStore::open(path, sqlite::Options::default()).unwrap());
                 [Arc::clone(&store), store]

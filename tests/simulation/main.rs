@@ -21,7 +21,7 @@ mod sending;
 mod steps;
 mod world;
 
-use engine::{Engine, Server};
+use engine::{Engine, Ground};
 use oracle::Seen;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,10 +31,10 @@ use world::World;
 /// Most steps of a history, before it settles.
 const STEPS: usize = 60;
 
-fn play(seed: u64, server: Option<&Server>) -> usize {
+fn play(seed: u64, ground: &Ground) -> usize {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let (mut world, mut states) = (World::new(seed, Engine::new(server, seed)), Seen::new());
+        let (mut world, mut states) = (World::new(seed, Engine::new(ground, seed)), Seen::new());
         let steps = 5 + world.dice.below(STEPS);
         for _ in 0..steps {
             world.step().await;
@@ -56,7 +56,7 @@ const SAY_EVERY: u64 = 1_000;
 
 /// Plays these histories, several side by side: each has a world of its own, and mostly waits for its store. Returns
 /// the number of steps, and the seeds of the histories that broke a promise.
-fn play_all(seeds: std::ops::Range<u64>, server: Option<&Server>) -> (usize, Vec<u64>) {
+fn play_all(seeds: std::ops::Range<u64>, ground: &Ground) -> (usize, Vec<u64>) {
     let (next, began) = (AtomicU64::new(seeds.start), Instant::now());
     let work = || {
         let (mut steps, mut broken) = (0, Vec::new());
@@ -65,7 +65,7 @@ fn play_all(seeds: std::ops::Range<u64>, server: Option<&Server>) -> (usize, Vec
             if seed >= seeds.end {
                 return (steps, broken);
             }
-            match std::panic::catch_unwind(AssertUnwindSafe(|| play(seed, server))) {
+            match std::panic::catch_unwind(AssertUnwindSafe(|| play(seed, ground))) {
                 Ok(played) => steps += played,
                 Err(_) => broken.push(seed),
             }
@@ -89,18 +89,18 @@ fn play_all(seeds: std::ops::Range<u64>, server: Option<&Server>) -> (usize, Vec
 
 #[test]
 fn every_promise_holds_in_every_history_on_sqlite() {
-    play_some(number("SIMULATION_HISTORIES").unwrap_or(100), None);
+    play_some(number("SIMULATION_HISTORIES").unwrap_or(100), &Ground::sqlite());
 }
 
 #[test]
 fn every_promise_holds_in_every_history_on_postgresql() {
-    play_some(number("SIMULATION_POSTGRESQL").unwrap_or(20), Some(&Server::start()));
+    play_some(number("SIMULATION_POSTGRESQL").unwrap_or(20), &Ground::postgresql());
 }
 
-fn play_some(histories: u64, server: Option<&Server>) {
+fn play_some(histories: u64, ground: &Ground) {
     let first = number("SIMULATION_SEED").unwrap_or(1);
     let began = Instant::now();
-    let (steps, broken) = play_all(first..first + histories, server);
+    let (steps, broken) = play_all(first..first + histories, ground);
     println!("{histories} histories from {first}, {steps} steps, {:.1} s", began.elapsed().as_secs_f64());
     assert!(broken.is_empty(), "these histories broke a promise: they stand above");
 }
