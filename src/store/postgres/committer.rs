@@ -184,8 +184,6 @@ impl Committer {
         let ours = self.begin(connection).map_err(Ended::Before)?;
         self.requests.run(connection, group, most)?;
         let ours = chain::link(connection, &self.key, &ours)?;
-        // No statement is pending now, so a later failure is that of the commit.
-        connection.settle()?;
         let began = Instant::now();
         if let Err(error) = connection.commit() {
             return Err(match &error {
@@ -195,7 +193,6 @@ impl Committer {
                 _ => Ended::Unknown(classify(&error).to_string()),
             });
         }
-        self.repeats().committed();
         Ok((began.elapsed(), ours))
     }
 
@@ -210,7 +207,7 @@ impl Committer {
         })?;
         if ours != self.ours {
             connection.forget_numbers();
-            self.repeats().catch_up(connection)?;
+            self.repeats().catch_up(connection, self.ours.number())?;
         }
         Ok(ours)
     }

@@ -176,6 +176,11 @@ pub(in crate::store) struct Ours {
 }
 
 impl Ours {
+    /// The number of its last entry.
+    pub(in crate::store) fn number(&self) -> i64 {
+        self.seq
+    }
+
     /// The end of the chain at start. The inner error says why no relay with this key can have left it:
     /// something was written and never linked, or the last link is forged.
     pub(in crate::store) fn load(db: &Connection, key: &hmac::Key) -> Result<Result<Self, String>, Failure> {

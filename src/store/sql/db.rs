@@ -289,6 +289,28 @@ impl Statement<'_> {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    /// The steps of SQLite's machine that statements took on this thread.
+    static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// The steps that statements took on this thread since the last call.
+#[cfg(test)]
+pub(in crate::store) fn steps() -> u64 {
+    STEPS.take()
+}
+
+#[cfg(test)]
+impl Drop for Statement<'_> {
+    fn drop(&mut self) {
+        if let Self::Sqlite(statement) = self {
+            let taken = statement.reset_status(rusqlite::StatementStatus::VmStep);
+            STEPS.set(STEPS.get() + u64::try_from(taken).unwrap_or(0));
+        }
+    }
+}
+
 pub(in crate::store) enum Rows<'a> {
     Sqlite(rusqlite::Rows<'a>),
     Postgres(std::vec::IntoIter<tokio_postgres::Row>, Option<tokio_postgres::Row>),

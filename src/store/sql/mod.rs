@@ -21,7 +21,7 @@
 
 mod absences;
 pub(super) mod accept;
-mod asks;
+pub(super) mod asks;
 pub(super) mod bodies;
 pub(super) mod chain;
 mod circles;
@@ -67,6 +67,7 @@ pub(super) mod taken;
 mod telling;
 pub(super) mod terms;
 mod time;
+pub(super) mod transactions;
 pub(super) mod unsure;
 pub(super) mod verify;
 pub(super) mod writer;
