@@ -7,10 +7,28 @@ use crate::store::contract::{held_message, passed};
 use crate::store::*;
 use std::time::Duration;
 
-/// A server whose commits wait for a replica that is not there, or again for none.
-pub(super) fn wait_for(cluster: &Cluster, replica: &str) {
+/// A server whose commits wait for a replica that is not there, or again for none. The server takes a moment to follow,
+/// so a commit of our own is watched.
+pub(super) fn wait_for(cluster: &'static Cluster, replica: &str) {
     cluster.sql("postgres", &format!("ALTER SYSTEM SET synchronous_standby_names = '{replica}'"));
     cluster.sql("postgres", "SELECT pg_reload_conf()");
+    let commit = || {
+        let written = "SET application_name = 'probe'; SELECT pg_logical_emit_message(true, 'probe', '')";
+        std::thread::spawn(move || cluster.sql("postgres", written))
+    };
+    let waits = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity \
+        WHERE application_name = 'probe' AND wait_event = 'SyncRep'";
+    for _ in 0..600 {
+        let (commit, mut waited) = (commit(), false);
+        while !commit.is_finished() {
+            waited |= cluster.sql("postgres", waits).trim() == "1";
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if waited != replica.is_empty() {
+            return;
+        }
+    }
+    panic!("the server does not follow its settings");
 }
 
 /// Waits until a commit waits for the replica.

@@ -19,7 +19,7 @@ const LOSE_NO_MORE: &str = "DROP TRIGGER lose ON deliveries; DROP FUNCTION lose;
 /// Runs this while commits wait for a replica, until one is cancelled: it is in the database, but not confirmed.
 async fn unconfirmed<T: Send + 'static>(
     database: &Database,
-    cluster: &Cluster,
+    cluster: &'static Cluster,
     what: impl Future<Output = Result<T, StoreError>> + Send + 'static,
 ) {
     wait_for(cluster, "nobody");

@@ -130,6 +130,14 @@ impl Connection {
         }
     }
 
+    /// Takes in that another node used the numbers of messages up to this one.
+    pub(in crate::store) fn skip_numbers(&self, highest: i64) {
+        if let Some(draft) = self.draft() {
+            let next = draft.next_message.get();
+            draft.next_message.set(next.map(|next| next.max(highest + 1)));
+        }
+    }
+
     /// Forgets which number the next message has, because another node may have used it.
     pub(in crate::store) fn forget_numbers(&self) {
         if let Some(draft) = self.draft() {

@@ -33,6 +33,7 @@ mod decide;
 mod deciding;
 pub(super) mod deliveries;
 mod effects;
+pub(super) mod elsewhere;
 pub(super) mod encode;
 pub(super) mod error;
 pub(super) mod foreign;

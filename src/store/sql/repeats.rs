@@ -6,6 +6,7 @@
 //! was rolled back does no harm.
 
 use super::deliveries::{self, progress_columns};
+use super::elsewhere::Came;
 use super::error::Failure;
 use super::{codes, keys, read, transactions};
 use crate::clock::Timestamp;
@@ -45,13 +46,14 @@ pub(in crate::store) struct First {
 }
 
 impl Repeats {
-    /// Fills the tables with the last 24 hours.
+    /// Fills the tables with the last 24 hours. They are read in the order of their rows, from the first one that came
+    /// in that time: by their ids, each would be looked up.
     pub(in crate::store) fn load(&mut self, db: &Connection, now: Timestamp) -> Result<(), Failure> {
         let since = now.minus(SPAN);
         let first = Id::new(since, 0);
         let mut select = db.prepare_cached(
-            "SELECT row, received, fork, coalesce(keys, people) FROM messages \
-             WHERE id >= ?1 AND fork IS NOT NULL ORDER BY row",
+            "SELECT row, received, fork, coalesce(keys, people) FROM messages WHERE fork IS NOT NULL AND row >= \
+             coalesce((SELECT row FROM messages WHERE id >= ?1 ORDER BY id LIMIT 1), 9223372036854775807) ORDER BY row",
         )?;
         let mut rows = select.query([first.as_str()])?;
         while let Some(row) = rows.next()? {
@@ -72,23 +74,15 @@ impl Repeats {
         newest.map_or(Ok(()), |received| self.load(db, Timestamp(received)))
     }
 
-    /// Adds what other nodes accepted since this entry of the chain. Must be called while nobody else can write.
+    /// Adds what other nodes accepted. Must be called while nobody else can write.
     ///
     /// Nodes of version 18 of the tables did not note which mail a transaction belongs to, so this does.
-    pub(in crate::store) fn catch_up(&mut self, tx: &Connection, after: i64) -> Result<(), Failure> {
-        let mut select = tx.prepare_cached(
-            "SELECT m.row, m.received, m.fork, coalesce(m.keys, m.people) FROM chain c \
-             JOIN messages m ON m.row = c.entry >> 24 WHERE c.seq > ?1 AND c.kind = 0 AND c.entry > 0 \
-             AND c.entry & 16777215 = 0 AND m.fork IS NOT NULL ORDER BY c.seq",
-        )?;
-        let mut rows = select.query([after])?;
-        while let Some(row) = rows.next()? {
-            let Some(fork) = Fork::from_octets(row.get_ref(2)?.as_blob()?) else { continue };
-            let (message, received) = (row.get(0)?, row.get(1)?);
-            if let Some(first) = self.first_of(tx, &fork.group)?.filter(|first| first.row < message) {
-                transactions::note(tx, message, first.row)?;
+    pub(in crate::store) fn catch_up(&mut self, tx: &Connection, accepted: &[Came]) -> Result<(), Failure> {
+        for Came { row, received, fork, people } in accepted {
+            if let Some(first) = self.first_of(tx, &fork.group)?.filter(|first| first.row < *row) {
+                transactions::note(tx, *row, first.row)?;
             }
-            self.put_stored(tx, message, received, &fork, row.get_ref(3)?.as_str()?)?;
+            self.put_stored(tx, *row, *received, fork, people)?;
         }
         Ok(())
     }
