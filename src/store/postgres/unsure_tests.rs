@@ -22,12 +22,12 @@ async fn unconfirmed<T: Send + 'static>(
     cluster: &'static Cluster,
     what: impl Future<Output = Result<T, StoreError>> + Send + 'static,
 ) {
-    wait_for(cluster, "nobody");
+    wait_for(cluster, "nobody").await;
     let asked = tokio::spawn(what);
     until_it_waits(database).await;
     database.sql("SELECT pg_cancel_backend(pid)::int FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
     assert!(matches!(asked.await.unwrap(), Err(StoreError::Uncertain(_))));
-    wait_for(cluster, "");
+    wait_for(cluster, "").await;
 }
 
 fn claiming(

@@ -31,7 +31,8 @@ pub(in crate::store) struct Came {
 /// An entry of the chain.
 struct Entry {
     seq: i64,
-    entry: i64,
+    /// The key of what it covers.
+    covers: i64,
     digest: Vec<u8>,
     mac: Option<Vec<u8>>,
 }
@@ -53,12 +54,13 @@ pub(in crate::store) fn read(
     while let Some(row) = rows.next()? {
         let one = Entry {
             seq: row.get(0)?,
-            entry: row.get(1)?,
+            covers: row.get(1)?,
             digest: row.get_ref(2)?.as_blob()?.to_vec(),
             mac: row.get(3)?,
         };
-        let message = keys::message_of(one.entry);
-        let is_acceptance = row.get::<_, i64>(4)? == ENTRY && message > 0 && one.entry == keys::base(message);
+        let message = keys::message_of(one.covers);
+        let is_acceptance =
+            row.get::<_, i64>(4)? == ENTRY && message > 0 && one.covers == keys::base(message);
         if is_acceptance && one.seq != ours.seq {
             highest = highest.max(Some(message));
             accepted.extend(came(message, &row)?);
@@ -86,8 +88,8 @@ fn came(row: i64, found: &Row<'_>) -> Result<Option<Came>, Failure> {
 /// Follows the chain behind this end, and checks each link. Returns the new end.
 fn follow(key: &hmac::Key, ours: &Ours, later: &[Entry]) -> Result<Ours, String> {
     let (mut end, mut link, mut open) = (ours.clone(), Link::behind(key, &ours.mac), None);
-    for Entry { seq, entry, digest, mac } in later {
-        link.take(*entry, digest);
+    for Entry { seq, covers, digest, mac } in later {
+        link.take(*covers, digest);
         open = Some(*seq);
         if let Some(mac) = mac {
             if link.made() != *mac {
