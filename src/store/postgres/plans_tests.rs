@@ -32,7 +32,6 @@ const MAY: &[(&str, &str)] = &[
     ("DELETE FROM hook_calls WHERE url NOT IN", "when the configuration changes"),
     ("AND d.node = $2", "all that a node was sending, when it starts"),
     ("DELETE FROM bodies", "all large bodies, now and then"),
-    ("DELETE FROM correspondents WHERE last", "all correspondents, once a day"),
     (
         "LEFT JOIN contents c ON c.message = m.row WHERE m.row > $1 AND m.id < $2",
         "all that is held, in a purge",

@@ -219,6 +219,17 @@ impl SqlStore {
         }
     }
 
+    async fn forget_correspondents(&self, before: Timestamp) -> Result<(), StoreError> {
+        let mut last = known::Pair::default();
+        loop {
+            let behind = last.clone();
+            let pairs = self.readers.read(move |db| known::outdated(db, before, &behind)).await?;
+            let Some(end) = pairs.last() else { return Ok(()) };
+            last.clone_from(end);
+            self.write(move |tx| known::forget(tx, &pairs, before)).await?;
+        }
+    }
+
     /// Removes bodies that no message refers to. At start (`all`), these are all bodies that this relay began;
     /// later, only old ones.
     async fn sweep(&self, all: bool) -> Result<usize, StoreError> {
@@ -368,7 +379,7 @@ impl UpkeepStore for SqlStore {
         }
         let before = now.minus(keep.ledger);
         let ledger = self.write(move |tx| purge::ledger(tx, before)).await?;
-        self.write(move |tx| known::forget(tx, before)).await?;
+        self.forget_correspondents(before).await?;
         self.purge_learned(now.minus(keep.knowledge)).await?;
         self.recent.clear();
         Ok(Purged { contents, messages, chain, ledger, orphans: self.sweep(false).await? })
