@@ -108,8 +108,12 @@ pub(super) struct Column {
 }
 
 impl Column {
-    pub(super) fn of(&self, rows: &[Vec<Owned>]) -> Array {
-        Array(rows.iter().map(|row| row.get(self.index).cloned().unwrap_or(Owned::Null)).collect())
+    /// Takes its values out of the rows.
+    pub(super) fn take(&self, rows: &mut [Vec<Owned>]) -> Array {
+        let value = |row: &mut Vec<Owned>| {
+            row.get_mut(self.index).map_or(Owned::Null, |value| std::mem::replace(value, Owned::Null))
+        };
+        Array(rows.iter_mut().map(value).collect())
     }
 }
 
@@ -182,6 +186,13 @@ impl ToSql for Array {
         out: &mut BytesMut,
     ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
         let Kind::Array(member) = ty.kind() else { return Err("the type is not that of an array".into()) };
+        let size = |value: &Owned| match value {
+            Owned::Null => 4,
+            Owned::Integer(_) => 12,
+            Owned::Text(text) => 4 + text.len(),
+            Owned::Blob(octets) => 4 + octets.len(),
+        };
+        out.reserve(20 + self.0.iter().map(size).sum::<usize>());
         // One dimension, perhaps with nulls, from 1 on.
         out.put_i32(1);
         out.put_i32(1);

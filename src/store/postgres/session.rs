@@ -163,7 +163,7 @@ impl Session {
                 Some(row) if rows.is_empty() => self.send_one(&sql, row, expected)?,
                 Some(row) => {
                     rows.push(row);
-                    self.send_many(&sql, &rows, expected)?;
+                    self.send_many(&sql, rows, expected)?;
                 }
                 None => {}
             }
@@ -185,18 +185,18 @@ impl Session {
         Ok(())
     }
 
-    fn send_many(&self, sql: &str, rows: &[Vec<Owned>], expected: Option<u64>) -> Result<(), Error> {
+    fn send_many(&self, sql: &str, mut rows: Vec<Vec<Owned>>, expected: Option<u64>) -> Result<(), Error> {
         self.not_too_far_ahead()?;
-        let (text, columns) = draft::many(&translated(sql), rows);
+        let (text, columns) = draft::many(&translated(sql), &rows);
         let statement =
             self.prepared(&text, &text, || columns.iter().map(|column| column.array.clone()).collect())?;
         #[cfg(test)]
-        for row in rows {
+        for row in &rows {
             let row: Vec<Value<'_>> = row.iter().map(ToValue::value).collect();
             super::before_tests::note(sql, &row, expected.map(|_| 1));
         }
         let client = Arc::clone(&self.client);
-        let params: Vec<draft::Array> = columns.iter().map(|column| column.of(rows)).collect();
+        let params: Vec<draft::Array> = columns.iter().map(|column| column.take(&mut rows)).collect();
         self.assumed.set(self.assumed.get() || expected.is_some());
         self.send(Box::pin(
             async move { as_expected(client.execute_raw(&statement, params).await?, expected) },
