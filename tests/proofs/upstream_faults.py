@@ -240,7 +240,7 @@ class Matrix:
         if [taken for taken in host.taken if not taken.content.endswith(b"\r\n\r\n" + body)]:
             yield "a copy is not what was sent"
         if [taken for taken in host.taken if taken.secured != (cell.mode != "plain")] and not host.offers_tls:
-            yield "a copy left outside TLS"
+            yield f"copies inside TLS: {[taken.secured for taken in host.taken]}"
         if cell.stage != "connect" and not host.met:
             yield "the fault was never met"
         if cell.fault in ("stall", "half-close") and host.met and not wait_until(lambda: host.let_go, 5):

@@ -33,4 +33,4 @@ class Lapse:
                 file.write(struct.pack("=q", self.ahead))
             began = time.monotonic()
             ask()
-            time.sleep(max(PAUSE, 3 * (time.monotonic() - began)))
+            time.sleep(min(1, max(PAUSE, 2 * (time.monotonic() - began))))
