@@ -9,8 +9,9 @@ flushed is gone. The file system is checked and mounted again, the relay started
 proof asked. The control runs the same with fsync and fdatasync made to do nothing (libeatmydata): it must
 lose mail, or the rig could not tell.
 
-A relay on PostgreSQL keeps no mail on its own disk. What it makes there is the journal's key, at the first start of all,
-and its power may be cut directly after it; what else it makes may be lost altogether.
+A relay on PostgreSQL keeps no mail on its own disk. What it makes there are the keys of the journal and of the loop marks
+where its administrator has given none, at the first start, and its power may be cut directly after it; what else it makes
+may be lost altogether.
 """
 
 import contextlib
@@ -27,6 +28,7 @@ import pytest
 from tests.journeys.sending import RULES
 from tests.proofs.crash import LOADS, acknowledged, generators, judge, taken
 from tests.proofs.nodes import site
+from tests.rig.check import equal
 from tests.rig.postgres import Cluster
 from tests.rig.relay import Relay, tool, wait_until
 
@@ -274,10 +276,17 @@ def cut_node(relay, disk):
     relay.kill()
 
 
-def own_files(relay):
-    """What a relay has made in its folder, other than what its administrator has put there."""
-    given = {"sekisho.toml", "policy.toml", "journal-key", "lost+found"}
-    return [file for file in relay.folder.iterdir() if file.name not in given]
+KEYS = ("journal-key", "sekisho.key")
+
+
+def keys(relay):
+    """The keys that a relay has made."""
+    return [(relay.folder / name).read_bytes() for name in KEYS]
+
+
+def others(relay):
+    """What else a relay has made in its folder."""
+    return [file for file in relay.folder.iterdir() if file.name not in (*KEYS, "sekisho.toml", "policy.toml", "lost+found")]
 
 
 @pytest.mark.root
@@ -287,11 +296,13 @@ def it_keeps_what_got_a_250_when_a_node_loses_its_power(note):
     dice, slowest = random.Random(os.environ.get("CRASH_SEED", "sekisho")), 0.0
     with nodes_on_such_disks() as (here, disks):
         (one, two), (first, second) = here.relays, disks
-        # The key that it has just made is on the disk before the database says that it is the key.
+        # The keys that it has just made are on the disk before anything is signed with them.
         one.start()
+        made = keys(one)
         cut_node(one, first)
         first.recover()
         one.start()
+        equal(keys(one), made, "the keys")
         shutil.copyfile(first.mount / "journal-key", second.mount / "journal-key")
         run("sync", "-f", str(second.mount))
         two.start()
@@ -306,8 +317,9 @@ def it_keeps_what_got_a_250_when_a_node_loses_its_power(note):
             here.relays[at].start()
             here.goes_on()
         one.kill()
-        lost = sorted(file.name for file in own_files(one))
-        for file in own_files(one):
+        equal(keys(one), made, "the keys")
+        lost = sorted(file.name for file in others(one))
+        for file in others(one):
             file.unlink()
         one.start()
         here.goes_on()
