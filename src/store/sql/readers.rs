@@ -145,8 +145,10 @@ impl Readers {
 
     fn begins(&self, connection: &Connection, snapshot: bool, ask: bool) -> Result<(), Failure> {
         match connection.dialect() {
-            _ if !snapshot && !ask => {}
-            _ if !snapshot => connection.control("SELECT 1")?,
+            // a file has no server that could be gone
+            Dialect::Sqlite if !snapshot => {}
+            Dialect::Postgres if !snapshot && !ask => {}
+            Dialect::Postgres if !snapshot => connection.control("SELECT 1")?,
             Dialect::Postgres if !self.commits => {
                 connection.control("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
             }
