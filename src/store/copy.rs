@@ -23,6 +23,7 @@ const TABLES: &[(&str, &str)] = &[
     ("notices", "row"),
     ("ledger", "week, message_id, message"),
     ("taken", "message"),
+    ("later_transactions", "message"),
     ("circles", "row"),
     ("chain", "seq"),
     ("purges", "row"),

@@ -8,7 +8,7 @@ use crate::store::forks::{Again, HoldWaiting};
 use DeliveryState::{Dropped, Failed, Ready, Uncertain, Waiting};
 
 /// The fork of a mail with this subject and text.
-pub(super) fn fork(subject: &str, text: &str) -> Fork {
+pub(in crate::store) fn fork(subject: &str, text: &str) -> Fork {
     let mut leaves = Leaves::default();
     leaves.data(text.as_bytes());
     leaves.end(&Part::default());

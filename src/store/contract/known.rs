@@ -32,6 +32,25 @@ pub(in crate::store) async fn correspondents_are_those_reached(harness: &impl Ha
     assert_eq!(other, crate::store::known::Correspondents::default());
 }
 
+/// Whoever got no mail for long is forgotten, however many they are; the others stay.
+pub(in crate::store) async fn correspondents_are_forgotten_in_time(harness: &impl Harness) {
+    let store = harness.open();
+    let names: Vec<String> = (0..1_200).map(|number| format!("r{number}@x.example")).collect();
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (late, early) = (at(2 * 24 * 60), at(1));
+    for (random, when, to) in [(1, early, &all[..]), (2, late, &all[1_100..])] {
+        let claims = store.accept(passed(random, to)).await.unwrap();
+        let fates: Vec<_> = to.iter().map(|to| (*to, Delivered)).collect();
+        store.record(result(&claims[0], when, &fates)).await.unwrap();
+    }
+    let long = minutes(400 * 24 * 60);
+    let keep = Retention { contents: long, messages: long, ledger: minutes(24 * 60), knowledge: long };
+    store.purge(late.plus(minutes(60)), keep).await.unwrap();
+    let found = store.correspondents(&address("sato@example.co.jp"), &addresses(&all), 10).await.unwrap();
+    assert_eq!(found.last.len(), 100);
+    assert!(found.last.values().all(|last| *last == late));
+}
+
 /// Statistics of days, and of how long decisions took.
 pub(in crate::store) async fn days_and_waits_are_counted(harness: &impl Harness) {
     let store = harness.open();

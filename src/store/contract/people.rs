@@ -7,7 +7,7 @@ fn decision(id: Id, state: HeldState, by: &str) -> HeldDecision {
     HeldDecision::new(id, state, by, at(10), "split")
 }
 
-fn release(id: Id, by: &str, to: &[&str]) -> HeldDecision {
+pub(in crate::store) fn release(id: Id, by: &str, to: &[&str]) -> HeldDecision {
     let copies = to.iter().map(|to| NewDelivery {
         delivery: sample(vec![Recipient::plain(address(to))], true),
         state: InitialState::Ready,

@@ -3,8 +3,9 @@
 use super::tests::Database;
 use super::*;
 use crate::clock::SystemClock;
-use crate::store::contract::{held_message, message};
+use crate::store::contract::{held_message, message, passed};
 use crate::store::prelude::*;
+use crate::store::sql::encode;
 use crate::store::*;
 use std::time::Duration;
 
@@ -113,5 +114,44 @@ async fn foreign_rows_are_recorded() {
         store.accept(message(9, &[], InitialState::Ready)).await.unwrap();
         let found = store.verify_chain().await.unwrap();
         assert_eq!((found.broken, found.accepted), (None, vec![accepted]), "{forged}");
+    }
+}
+
+/// A node knows what another one accepted under a number that was rolled back here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_took_a_number_that_was_rolled_back_is_known() {
+    let database = Database::new();
+    let (one, two) = (open(&database, "one", 0), open(&database, "two", 0));
+    one.accept(passed(1, &["a@x.example"])).await.unwrap();
+    let rows = encode::MessageRows::of(&passed(2, &["b@x.example"])).unwrap();
+    let mut insert = one.insert(rows, &Arc::default());
+    let refused: Result<(), StoreError> = one
+        .write(move |tx| {
+            insert(tx)?;
+            Err(StoreError::Fenced.into())
+        })
+        .await;
+    assert!(matches!(refused, Err(StoreError::Fenced)));
+    one.note_time(Wrong(0).now(), Wrong(0).now()).await.unwrap();
+    two.accept(passed(3, &["c@x.example"])).await.unwrap();
+    let again = one.accept(passed(4, &["c@x.example"])).await;
+    assert!(matches!(again, Err(StoreError::Known { .. })), "{again:?}");
+}
+
+/// Nodes of version 18 did not note which transactions are of one mail: others do that for them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_at_an_older_node_are_found() {
+    let database = Database::new();
+    let (new, old) = (open(&database, "new", 0), open(&database, "old", 0));
+    let [first, second] = [passed(1, &["a@x.example"]), passed(2, &["b@x.example"])];
+    new.accept(first.clone()).await.unwrap();
+    old.accept(second.clone()).await.unwrap();
+    assert_eq!(
+        database.sql("WITH gone AS (DELETE FROM later_transactions RETURNING 1) SELECT count(*) FROM gone"),
+        1
+    );
+    new.note_time(Wrong(0).now(), Wrong(0).now()).await.unwrap();
+    for one in [&first, &second] {
+        assert_eq!(new.transactions(one.id).await.unwrap(), [first.id, second.id]);
     }
 }

@@ -102,7 +102,11 @@ async fn record_what_this_version_says() {
 /// Every statement of every earlier version reads or writes as many rows as it did.
 #[test]
 fn a_node_of_every_earlier_version_goes_on_beside_this_one() {
-    for (version, lines) in [(16, include_str!("before/16.jsonl")), (17, include_str!("before/17.jsonl"))] {
+    for (version, lines) in [
+        (16, include_str!("before/16.jsonl")),
+        (17, include_str!("before/17.jsonl")),
+        (18, include_str!("before/18.jsonl")),
+    ] {
         let cluster = Cluster::get();
         let place = Place::parse(&cluster.url(&cluster.database()), None).unwrap();
         schema::prepare(&place.connect(connect::Use::Setup, "new").unwrap(), &place).unwrap();

@@ -10,6 +10,7 @@
 use crate::store::StoreError;
 use crate::store::sql::chain::{self, Ours};
 use crate::store::sql::db::Connection;
+use crate::store::sql::elsewhere;
 use crate::store::sql::error::{Error, Failure, classify};
 use crate::store::sql::health::Health;
 use crate::store::sql::readers::Connect;
@@ -184,8 +185,6 @@ impl Committer {
         let ours = self.begin(connection).map_err(Ended::Before)?;
         self.requests.run(connection, group, most)?;
         let ours = chain::link(connection, &self.key, &ours)?;
-        // No statement is pending now, so a later failure is that of the commit.
-        connection.settle()?;
         let began = Instant::now();
         if let Err(error) = connection.commit() {
             return Err(match &error {
@@ -195,7 +194,6 @@ impl Committer {
                 _ => Ended::Unknown(classify(&error).to_string()),
             });
         }
-        self.repeats().committed();
         Ok((began.elapsed(), ours))
     }
 
@@ -203,16 +201,16 @@ impl Committer {
     fn begin(&self, connection: &Connection) -> Result<Ours, Failure> {
         connection.control("BEGIN")?;
         connection.control(super::WRITERS_LOCK)?;
-        let ours = self.ours.adopt(connection, &self.key)?.map_err(|why| {
+        let elsewhere = elsewhere::read(connection, &self.key, &self.ours)?.map_err(|why| {
             tracing::error!(%why, "the journal was changed by somebody else");
             self.health.stop(&why);
             StoreError::Unavailable(why)
         })?;
-        if ours != self.ours {
-            connection.forget_numbers();
-            self.repeats().catch_up(connection)?;
+        if let Some(highest) = elsewhere.highest {
+            connection.skip_numbers(highest);
         }
-        Ok(ours)
+        self.repeats().catch_up(connection, &elsewhere.accepted)?;
+        Ok(elsewhere.end)
     }
 
     fn repeats(&self) -> std::sync::MutexGuard<'_, Repeats> {

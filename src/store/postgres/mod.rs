@@ -98,7 +98,7 @@ impl SqlStore {
         });
         let digests = learned::Digests::load(&connection).map_err(|error| Failure::from(error).named())?;
         let repeats: Arc<Mutex<super::sql::repeats::Repeats>> = Arc::default();
-        let loaded = repeats.lock().unwrap_or_else(PoisonError::into_inner).catch_up(&connection);
+        let loaded = repeats.lock().unwrap_or_else(PoisonError::into_inner).load_newest(&connection);
         loaded.map_err(Failure::named)?;
 
         let (seconds, stopped) = (histogram(), health.clone());
@@ -178,6 +178,8 @@ mod apart_tests;
 mod before_tests;
 #[cfg(test)]
 mod cluster;
+#[cfg(test)]
+mod plans_tests;
 #[cfg(test)]
 mod replica_tests;
 #[cfg(test)]

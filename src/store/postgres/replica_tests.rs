@@ -7,10 +7,28 @@ use crate::store::contract::{held_message, passed};
 use crate::store::*;
 use std::time::Duration;
 
-/// A server whose commits wait for a replica that is not there, or again for none.
-pub(super) fn wait_for(cluster: &Cluster, replica: &str) {
+/// A server whose commits wait for a replica that is not there, or again for none. The server takes a moment to follow,
+/// so a commit of our own is watched.
+pub(super) async fn wait_for(cluster: &'static Cluster, replica: &str) {
     cluster.sql("postgres", &format!("ALTER SYSTEM SET synchronous_standby_names = '{replica}'"));
     cluster.sql("postgres", "SELECT pg_reload_conf()");
+    let commit = || {
+        let written = "SET application_name = 'probe'; SELECT pg_logical_emit_message(true, 'probe', '')";
+        std::thread::spawn(move || cluster.sql("postgres", written))
+    };
+    let waits = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity \
+        WHERE application_name = 'probe' AND wait_event = 'SyncRep'";
+    for _ in 0..600 {
+        let (commit, mut waited) = (commit(), false);
+        while !commit.is_finished() {
+            waited |= cluster.sql("postgres", waits).trim() == "1";
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if waited != replica.is_empty() {
+            return;
+        }
+    }
+    panic!("the server does not follow its settings");
 }
 
 /// Waits until a commit waits for the replica.
@@ -45,7 +63,7 @@ async fn what_the_replica_does_not_have_is_not_stored() {
     };
     accepting(&store, 1, "a@x.example").await.unwrap().unwrap();
     accepting(&other, 2, "b@x.example").await.unwrap().unwrap();
-    wait_for(cluster, "nobody");
+    wait_for(cluster, "nobody").await;
 
     let cancelled = accepting(&store, 3, "c@x.example");
     until_it_waits(&database).await;
@@ -59,16 +77,16 @@ async fn what_the_replica_does_not_have_is_not_stored() {
     until_it_waits(&database).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!again.is_finished());
-    wait_for(cluster, "");
+    wait_for(cluster, "").await;
     assert!(matches!(again.await.unwrap(), Err(StoreError::Known { .. })));
 
     // Our patience ends sooner than the server's.
     accepting(&store, 5, "d@x.example").await.unwrap().unwrap();
-    wait_for(cluster, "nobody");
+    wait_for(cluster, "nobody").await;
     let patience = store.accept(held_message(6, &["e@x.example"])).await;
     assert!(matches!(patience, Err(StoreError::Uncertain(_))), "{patience:?}");
     assert_eq!(database.sql("SELECT count(*) FROM messages"), 4, "it still waits there");
-    wait_for(cluster, "");
+    wait_for(cluster, "").await;
     accepting(&store, 7, "f@x.example").await.unwrap().unwrap();
     assert_eq!(database.sql("SELECT count(*) FROM messages"), 6);
     cluster.stop();

@@ -26,6 +26,7 @@ const STEPS: &[Step] = &[
     Step { version: 16, oldest: 16, text: include_str!("schema.sql") },
     Step { version: 17, oldest: 16, text: include_str!("schema-17.sql") },
     Step { version: 18, oldest: 16, text: include_str!("schema-18.sql") },
+    Step { version: 19, oldest: 16, text: include_str!("schema-19.sql") },
 ];
 
 /// Creates the tables, or brings them up to date, one node at a time.

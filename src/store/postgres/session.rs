@@ -58,6 +58,8 @@ pub(in crate::store) struct Session {
     client: Arc<Client>,
     statements: RefCell<HashMap<String, Statement>>,
     sent: RefCell<VecDeque<Sent>>,
+    /// Whether one of those must turn out to have written as many rows as was assumed.
+    assumed: Cell<bool>,
     pub(in crate::store) draft: Draft,
     patience: Duration,
     over: Cell<bool>,
@@ -75,6 +77,7 @@ impl Session {
             client: Arc::new(client),
             statements: RefCell::default(),
             sent: RefCell::default(),
+            assumed: Cell::new(false),
             draft: Draft::default(),
             patience,
             over: Cell::new(false),
@@ -175,6 +178,7 @@ impl Session {
         #[cfg(test)]
         super::before_tests::note(sql, &borrowed, expected);
         let client = Arc::clone(&self.client);
+        self.assumed.set(self.assumed.get() || expected.is_some());
         self.send(Box::pin(
             async move { as_expected(client.execute_raw(&statement, values).await?, expected) },
         ));
@@ -193,6 +197,7 @@ impl Session {
         }
         let client = Arc::clone(&self.client);
         let params: Vec<draft::Array> = columns.iter().map(|column| column.of(rows)).collect();
+        self.assumed.set(self.assumed.get() || expected.is_some());
         self.send(Box::pin(
             async move { as_expected(client.execute_raw(&statement, params).await?, expected) },
         ));
@@ -242,7 +247,8 @@ impl Session {
         self.ask(async { Ok(()) })
     }
 
-    /// Commits, and waits until the server has confirmed it.
+    /// Commits, and waits until the server has confirmed it. What is still to be written is sent with the commit: if
+    /// it fails, the server rolls back instead, and the error is that of what failed.
     ///
     /// If an administrator cancels a commit that waits for a synchronous replica, the server reports success with a
     /// warning, though the replica may not have it (PostgreSQL 15, 27.2.8.3). So a warning counts as no answer.
@@ -253,7 +259,10 @@ impl Session {
         if self.draft.must_write() {
             self.control("SELECT pg_logical_emit_message(true, 'sekisho', '')")?;
         }
-        self.settle()?;
+        self.send_rows()?;
+        if self.assumed.get() {
+            self.wait_for_sent()?;
+        }
         self.warnings.last().take();
         self.control("COMMIT")?;
         self.settle()?;
@@ -280,6 +289,8 @@ impl Session {
         }
         self.wait_for_sent()?;
         let types = types();
+        #[cfg(test)]
+        super::plans_tests::look(text, &types, |sql| self.answers(sql));
         let statement = self.wait(async { Ok(self.client.prepare_typed(text, &types).await?) })?;
         let mut statements = self.statements.borrow_mut();
         if statements.len() >= STATEMENTS {
@@ -287,6 +298,20 @@ impl Session {
         }
         statements.insert(name.to_owned(), statement.clone());
         Ok(statement)
+    }
+
+    /// The first columns of the answer to a statement.
+    #[cfg(test)]
+    fn answers(&self, sql: &str) -> Vec<String> {
+        let said = self
+            .wait(async { Ok(self.client.simple_query(sql).await?) })
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+        said.iter()
+            .filter_map(|one| match one {
+                tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Sends a request without waiting: polling it once puts it into the connection's queue.
@@ -301,6 +326,7 @@ impl Session {
     /// Sends a request, waits for those before it, and then for its answer.
     fn ask<T>(&self, request: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
         let before = std::mem::take(&mut *self.sent.borrow_mut());
+        self.assumed.set(false);
         self.wait(async move {
             let mut request = pin!(request);
             let early = std::future::poll_fn(|context| match request.as_mut().poll(context) {

@@ -76,7 +76,7 @@ contract_tests! { Database::new();
     accepts_and_reads_back, accepts_many_at_once, one_refused_harms_no_other, bodies_come_back,
     orphans_are_swept, a_refused_message_leaves_no_body, finds_messages, own_mail_has_no_sender,
     purges_what_is_done, knowledge_outlives_a_restart_until_its_time,
-    correspondents_are_those_reached, days_and_waits_are_counted, passkeys_are_their_owners, own_mail_is_found,
+    correspondents_are_those_reached, correspondents_are_forgotten_in_time, days_and_waits_are_counted, passkeys_are_their_owners, own_mail_is_found,
     claims_what_is_due, nobody_claims_twice, results_and_mail_come_at_once, a_fresh_delivery_is_claimed, stale_leases_are_fenced,
     recipients_part_ways, uncertain_is_flagged, recovers_after_a_crash, filters_the_queue,
     operators_change_the_queue, tells_what_was_spent, failed_is_retried_on_request, thousands_of_copies,

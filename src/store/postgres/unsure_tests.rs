@@ -19,15 +19,15 @@ const LOSE_NO_MORE: &str = "DROP TRIGGER lose ON deliveries; DROP FUNCTION lose;
 /// Runs this while commits wait for a replica, until one is cancelled: it is in the database, but not confirmed.
 async fn unconfirmed<T: Send + 'static>(
     database: &Database,
-    cluster: &Cluster,
+    cluster: &'static Cluster,
     what: impl Future<Output = Result<T, StoreError>> + Send + 'static,
 ) {
-    wait_for(cluster, "nobody");
+    wait_for(cluster, "nobody").await;
     let asked = tokio::spawn(what);
     until_it_waits(database).await;
     database.sql("SELECT pg_cancel_backend(pid)::int FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
     assert!(matches!(asked.await.unwrap(), Err(StoreError::Uncertain(_))));
-    wait_for(cluster, "");
+    wait_for(cluster, "").await;
 }
 
 fn claiming(

@@ -4,7 +4,7 @@ use super::encode::{self, CopyRow, HoldRow, LedgerRow, MessageRows, to_json};
 use super::error::Failure;
 use super::groups;
 use super::repeats::{self, First, Repeats};
-use super::{chain, circles, codes, hooks, journal, keys, notices, read, taken};
+use super::{chain, circles, codes, hooks, journal, keys, notices, read, taken, transactions};
 use crate::clock::Timestamp;
 use crate::journal::Event;
 use crate::lifecycle::forks::{self, About};
@@ -32,7 +32,7 @@ pub(in crate::store) fn insert(
     if let Some(ended) = rows.circles {
         circles::unchanged(tx, ended)?;
     }
-    let Found { known, uncertain, first, again } = before(tx, rows, repeats)?;
+    let Found { known, uncertain, first, mail, again } = before(tx, rows, repeats)?;
     let row = if known.is_empty() && uncertain.is_empty() {
         let whole =
             Whom { people: &rows.people, keys: rows.keys.as_deref(), meta: &rows.meta, copies: &rows.copies };
@@ -50,6 +50,9 @@ pub(in crate::store) fn insert(
         let rest = Whom { people: &people, keys: keys.as_deref(), meta: &meta, copies: &copies };
         insert_rows(tx, rows, first.as_ref(), &rest)?
     };
+    if let Some(mail) = mail {
+        transactions::note(tx, row, mail)?;
+    }
     if let Some(fork) = &rows.fork {
         if first.is_none()
             && let Some(other) = repeats.namesake(tx, &fork.group)?
@@ -74,6 +77,8 @@ struct Found {
     uncertain: HashSet<String>,
     /// The first transaction of this mail.
     first: Option<First>,
+    /// The row of an earlier transaction of it, even if it was returned to its sender since.
+    mail: Option<i64>,
     /// It was returned to its sender and sent again, so earlier messages do not matter.
     again: bool,
 }
@@ -92,8 +97,10 @@ fn before(tx: &Connection, rows: &MessageRows, repeats: &Repeats) -> Result<Foun
         let item = groups::state_of_item(tx, hold)?;
         forks::joinable(item, before.back).map_err(StoreError::from)?;
     }
-    let first = if before.back { None } else { repeats.first_of(tx, &fork.group)? };
-    Ok(Found { known: before.known, uncertain: before.uncertain, first, again: before.back })
+    let first = repeats.first_of(tx, &fork.group)?;
+    let (mail, again) = (first.as_ref().map(|first| first.row), before.back);
+    let first = first.filter(|_| !again);
+    Ok(Found { known: before.known, uncertain: before.uncertain, first, mail, again })
 }
 
 /// The recipients of a message, in every form in which they are stored.

@@ -236,33 +236,42 @@ pub(in crate::store) fn next(db: &Connection) -> Result<Option<Timestamp>, Failu
     Ok(next.map(Timestamp))
 }
 
-/// Adds a notice of a delay for mail that has waited for this long without an attempt. Mail with an attempt
-/// gets the notice from that; mail that has the notice gets no second one.
+/// Mail that has waited for this long without an attempt, and has no notice of a delay. Looks at all that is queued.
+pub(in crate::store) fn untried(db: &Connection, now: Timestamp, age: Duration) -> Result<Vec<i64>, Failure> {
+    let mut select = db.prepare_cached(&format!(
+        "SELECT DISTINCT d.row >> {bits} AS message FROM deliveries d INDEXED BY deliveries_open \
+         WHERE d.state < 5 AND d.state IN (?1, ?2) AND d.queued <= ?3 \
+         AND NOT EXISTS (SELECT 1 FROM notices n WHERE n.message = d.row >> {bits} AND n.kind = ?4) LIMIT ?5",
+        bits = keys::NUMBER_BITS
+    ))?;
+    let (ready, sending) = (codes::READY, codes::SENDING);
+    let kind = codes::notice(NoticeKind::Delayed);
+    let messages =
+        select.query_map(params![ready, sending, now.minus(age).0, kind, LATE_AT_ONCE], |row| row.get(0))?;
+    Ok(messages.collect::<Result<_, _>>()?)
+}
+
+/// Adds a notice of a delay for those of these messages that still wait without an attempt. Mail with an attempt
+/// gets the notice from that; mail that has the notice gets no second one. Returns how many notices were added.
 pub(in crate::store) fn note_untried(
     tx: &Connection,
+    messages: &[i64],
     now: Timestamp,
     age: Duration,
 ) -> Result<usize, Failure> {
-    let messages: Vec<i64> = tx
-        .prepare_cached(&format!(
-            "SELECT DISTINCT d.row >> {bits} AS message FROM deliveries d INDEXED BY deliveries_open \
-             WHERE d.state < 5 AND d.state IN (?1, ?2) AND d.queued <= ?3 \
-             AND NOT EXISTS (SELECT 1 FROM notices n WHERE n.message = d.row >> {bits} AND n.kind = ?4) LIMIT ?5",
-            bits = keys::NUMBER_BITS
-        ))?
-        .query_map(
-            params![
-                codes::READY,
-                codes::SENDING,
-                now.minus(age).0,
-                codes::notice(NoticeKind::Delayed),
-                LATE_AT_ONCE
-            ],
-            |row| row.get(0),
-        )?
-        .collect::<Result<_, _>>()?;
-    for message in &messages {
-        notices::put(tx, *message, NoticeKind::Delayed, Some(now.0))?;
+    let kind = codes::notice(NoticeKind::Delayed);
+    let mut waits = tx.prepare_cached(
+        "SELECT 1 FROM deliveries d WHERE d.row BETWEEN ?1 AND ?2 AND d.state IN (?3, ?4) AND d.queued <= ?5 \
+         AND NOT EXISTS (SELECT 1 FROM notices n WHERE n.message = ?6 AND n.kind = ?7) LIMIT 1",
+    )?;
+    let mut noted = 0;
+    for message in messages {
+        let [first, last] = [keys::base(*message), keys::last(*message)];
+        let queued = now.minus(age).0;
+        if waits.exists(params![first, last, codes::READY, codes::SENDING, queued, message, kind])? {
+            notices::put(tx, *message, NoticeKind::Delayed, Some(now.0))?;
+            noted += 1;
+        }
     }
-    Ok(messages.len())
+    Ok(noted)
 }

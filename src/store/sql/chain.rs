@@ -171,8 +171,8 @@ fn add_touched(tx: &Connection) -> Result<(), Failure> {
 /// The end of the chain as this relay left it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::store) struct Ours {
-    seq: i64,
-    mac: Vec<u8>,
+    pub(super) seq: i64,
+    pub(super) mac: Vec<u8>,
 }
 
 impl Ours {
@@ -181,12 +181,12 @@ impl Ours {
     pub(in crate::store) fn load(db: &Connection, key: &hmac::Key) -> Result<Result<Self, String>, Failure> {
         let Some((seq, mac)) = end(db)? else { return Ok(Ok(Self::default())) };
         let Some(mac) = mac else {
-            return Ok(Err(format!("entry {seq} of the chain is not linked: {FOREIGN_ROWS}")));
+            return Ok(Err(not_linked(seq)));
         };
         if is_linked(db, key, seq, &mac)? {
             return Ok(Ok(Self { seq, mac }));
         }
-        Ok(Err(format!("the link at entry {seq} of the chain is not of this relay: {FOREIGN_ROWS}")))
+        Ok(Err(not_of_a_relay(seq)))
     }
 
     /// The end of the chain as the other nodes left it, read within the transaction. The inner error says how
@@ -235,6 +235,14 @@ impl Ours {
 const FOREIGN_ROWS: &str = "somebody else wrote to the database. Nothing is accepted, decided or sent any \
      more. `sekisho audit verify` names what was written or taken away; stop the relay and put back what it \
      was, from a backup if there is one, or record what was found with `sekisho audit accept-foreign`";
+
+pub(super) fn not_linked(seq: i64) -> String {
+    format!("entry {seq} of the chain is not linked: {FOREIGN_ROWS}")
+}
+
+pub(super) fn not_of_a_relay(seq: i64) -> String {
+    format!("the link at entry {seq} of the chain is not of this relay: {FOREIGN_ROWS}")
+}
 
 /// Whether the link at an entry is the HMAC of all entries since the previous link.
 pub(in crate::store) fn is_linked(

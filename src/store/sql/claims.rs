@@ -144,18 +144,21 @@ pub(in crate::store) const DUE: &str = concat!(
      WHERE d.state < 5 AND d.due <= ?1 ORDER BY d.due LIMIT ?2"
 );
 
-/// The same if the node's clock (`?1`) differs from the one that leases are by (`?3`).
+/// The same if the node's clock (`?1`) differs from the one that leases are by (`?3`); `?4` is the later of both, so that
+/// what is due later than that is not looked at.
 const DUE_APART: &str = concat!(
     "SELECT d.row, m.id, d.copy, ",
     progress_columns!(),
     " FROM deliveries d INDEXED BY deliveries_open JOIN messages m ON m.row = d.row >> 24 \
-     WHERE d.state < 5 AND d.due <= CASE WHEN d.state = 3 THEN ?3 ELSE ?1 END ORDER BY d.due LIMIT ?2"
+     WHERE d.state < 5 AND d.due <= ?4 AND d.due <= CASE WHEN d.state = 3 THEN ?3 ELSE ?1 END \
+     ORDER BY d.due LIMIT ?2"
 );
 
 fn due(tx: &Connection, now: Timestamp, agreed: Timestamp, limit: usize) -> Result<Vec<RawClaim>, Failure> {
     if agreed != now {
         let mut select = tx.prepare_cached(DUE_APART)?;
-        return collect(&mut select.query(params![now.0, codes::number(limit), agreed.0])?);
+        let later = now.max(agreed);
+        return collect(&mut select.query(params![now.0, codes::number(limit), agreed.0, later.0])?);
     }
     let mut select = tx.prepare_cached(DUE)?;
     let mut rows = select.query(params![now.0, codes::number(limit)])?;

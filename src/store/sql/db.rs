@@ -130,6 +130,14 @@ impl Connection {
         }
     }
 
+    /// Takes in that another node used the numbers of messages up to this one.
+    pub(in crate::store) fn skip_numbers(&self, highest: i64) {
+        if let Some(draft) = self.draft() {
+            let next = draft.next_message.get();
+            draft.next_message.set(next.map(|next| next.max(highest + 1)));
+        }
+    }
+
     /// Forgets which number the next message has, because another node may have used it.
     pub(in crate::store) fn forget_numbers(&self) {
         if let Some(draft) = self.draft() {
@@ -286,6 +294,28 @@ impl Statement<'_> {
 
     pub(in crate::store) fn exists(&mut self, params: impl Params) -> Result<bool, Error> {
         Ok(self.query(params)?.next()?.is_some())
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// The steps of SQLite's machine that statements took on this thread.
+    static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// The steps that statements took on this thread since the last call.
+#[cfg(test)]
+pub(in crate::store) fn steps() -> u64 {
+    STEPS.take()
+}
+
+#[cfg(test)]
+impl Drop for Statement<'_> {
+    fn drop(&mut self) {
+        if let Self::Sqlite(statement) = self {
+            let taken = statement.reset_status(rusqlite::StatementStatus::VmStep);
+            STEPS.set(STEPS.get() + u64::try_from(taken).unwrap_or(0));
+        }
     }
 }
 

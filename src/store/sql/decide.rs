@@ -2,7 +2,7 @@
 
 use super::encode::{CopyRow, HoldRow, LedgerRow, to_json};
 use super::error::Failure;
-use super::{accept, asks, deliveries, effects, encode, groups, keys, read, repeats, taken, terms};
+use super::{accept, asks, deliveries, effects, encode, groups, keys, read, repeats, terms, transactions};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::lifecycle::deciding::{self, Hold};
@@ -109,7 +109,7 @@ fn leave(tx: &Connection, message: i64, leaving: &Leaving, at: Timestamp) -> Res
         tx.prepare_cached("UPDATE contents SET needles = ?2 WHERE message = ?1")?
             .put(params![message, leaving.needles])?;
         let number = deliveries::highest_number(tx, message)?;
-        let uncertain = repeats::uncertain(tx, message, &taken::whole_mail(tx, leaving.id)?, at)?;
+        let uncertain = repeats::uncertain(tx, message, &transactions::whole_mail(tx, leaving.id)?, at)?;
         if uncertain.is_empty() {
             accept::deliveries(tx, message, number, &leaving.copies)?;
         } else {

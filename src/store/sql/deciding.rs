@@ -1,6 +1,6 @@
 //! Implements [`DeskStore`] for the SQL store.
 
-use super::{SqlStore, decide, encode, groups, journal, notices, observed, queue, read, taken};
+use super::{SqlStore, decide, encode, groups, journal, notices, observed, queue, read, taken, transactions};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
@@ -34,7 +34,7 @@ impl DeskStore for SqlStore {
     }
 
     async fn transactions(&self, id: Id) -> Result<Vec<Id>, StoreError> {
-        let all = move |db: &Connection| taken::transactions(db, id);
+        let all = move |db: &Connection| transactions::ids(db, id);
         self.readers.read(all).await
     }
 

@@ -54,7 +54,36 @@ pub(in crate::store) fn correspondents(
     Ok(found)
 }
 
-/// Forgets pairs whose last mail was before this time.
-pub(in crate::store) fn forget(tx: &Connection, before: Timestamp) -> Result<usize, Failure> {
-    Ok(tx.prepare_cached("DELETE FROM correspondents WHERE last < ?1")?.execute([before.0])?)
+/// How many pairs one request forgets.
+const FORGOTTEN_AT_ONCE: i64 = 500;
+
+/// A sender and a recipient, in comparison form.
+pub(in crate::store) type Pair = (String, String);
+
+/// The next pairs behind this one whose last mail was before this time. There is no index of times, so this looks at
+/// all of them; it is not for the writer.
+pub(in crate::store) fn outdated(
+    db: &Connection,
+    before: Timestamp,
+    behind: &Pair,
+) -> Result<Vec<Pair>, Failure> {
+    let mut select = db.prepare_cached(
+        "SELECT sender, recipient FROM correspondents WHERE (sender, recipient) > (?1, ?2) AND last < ?3 \
+         ORDER BY sender, recipient LIMIT ?4",
+    )?;
+    let (sender, recipient) = behind;
+    let rows = select.query_map(params![sender, recipient, before.0, FORGOTTEN_AT_ONCE], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Forgets these pairs, unless there was mail since this time.
+pub(in crate::store) fn forget(tx: &Connection, pairs: &[Pair], before: Timestamp) -> Result<(), Failure> {
+    let mut delete =
+        tx.prepare_cached("DELETE FROM correspondents WHERE sender = ?1 AND recipient = ?2 AND last < ?3")?;
+    for (sender, recipient) in pairs {
+        delete.put(params![sender, recipient, before.0])?;
+    }
+    Ok(())
 }

@@ -21,7 +21,7 @@
 
 mod absences;
 pub(super) mod accept;
-mod asks;
+pub(super) mod asks;
 pub(super) mod bodies;
 pub(super) mod chain;
 mod circles;
@@ -33,6 +33,7 @@ mod decide;
 mod deciding;
 pub(super) mod deliveries;
 mod effects;
+pub(super) mod elsewhere;
 pub(super) mod encode;
 pub(super) mod error;
 pub(super) mod foreign;
@@ -67,6 +68,7 @@ pub(super) mod taken;
 mod telling;
 pub(super) mod terms;
 mod time;
+pub(super) mod transactions;
 pub(super) mod unsure;
 pub(super) mod verify;
 pub(super) mod writer;
@@ -214,6 +216,17 @@ impl SqlStore {
                 Some(last) => after = last,
                 None => return Ok(removed),
             }
+        }
+    }
+
+    async fn forget_correspondents(&self, before: Timestamp) -> Result<(), StoreError> {
+        let mut last = known::Pair::default();
+        loop {
+            let behind = last.clone();
+            let pairs = self.readers.read(move |db| known::outdated(db, before, &behind)).await?;
+            let Some(end) = pairs.last() else { return Ok(()) };
+            last.clone_from(end);
+            self.write(move |tx| known::forget(tx, &pairs, before)).await?;
         }
     }
 
@@ -366,7 +379,7 @@ impl UpkeepStore for SqlStore {
         }
         let before = now.minus(keep.ledger);
         let ledger = self.write(move |tx| purge::ledger(tx, before)).await?;
-        self.write(move |tx| known::forget(tx, before)).await?;
+        self.forget_correspondents(before).await?;
         self.purge_learned(now.minus(keep.knowledge)).await?;
         self.recent.clear();
         Ok(Purged { contents, messages, chain, ledger, orphans: self.sweep(false).await? })

@@ -144,15 +144,13 @@ impl Readers {
     }
 
     fn begins(&self, connection: &Connection, snapshot: bool, ask: bool) -> Result<(), Failure> {
-        match connection.dialect() {
-            // a file has no server that could be gone
-            Dialect::Sqlite if !snapshot => {}
-            Dialect::Postgres if !snapshot && !ask => {}
-            Dialect::Postgres if !snapshot => connection.control("SELECT 1")?,
-            Dialect::Postgres if !self.commits => {
-                connection.control("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-            }
-            _ => connection.control("BEGIN")?,
+        let is_server = connection.dialect() == Dialect::Postgres;
+        if snapshot && is_server && !self.commits {
+            connection.control("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+        } else if snapshot {
+            connection.control("BEGIN")?;
+        } else if ask && is_server {
+            connection.control("SELECT 1")?;
         }
         if ask {
             connection.settle()?;

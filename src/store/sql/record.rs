@@ -24,13 +24,13 @@ pub(in crate::store) fn record(tx: &Connection, result: &AttemptResult) -> Resul
 }
 
 /// If all recipients of the row were delivered, records that and returns `true`. The states are those of
-/// [`attempt::is_awaited`].
+/// [`attempt::is_awaited`]; the plus keeps an engine from looking through the index of all open deliveries.
 fn whole_delivered(tx: &Connection, result: &AttemptResult) -> Result<bool, Failure> {
     let Some(reply) = attempt::all_delivered(result) else { return Ok(false) };
     Ok(tx
         .prepare_cached(
             "UPDATE deliveries SET state = ?4, due = NULL, ended = ?5, reply = ?6 \
-             WHERE row = ?1 AND token = ?2 AND recipients = ?3 AND state IN (3, 7)",
+             WHERE row = ?1 AND token = ?2 AND recipients = ?3 AND +state IN (3, 7)",
         )?
         .write_one(params![
             result.lease.delivery.for_engine(),

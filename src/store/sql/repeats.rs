@@ -6,8 +6,9 @@
 //! was rolled back does no harm.
 
 use super::deliveries::{self, progress_columns};
+use super::elsewhere::Came;
 use super::error::Failure;
-use super::{codes, keys, read};
+use super::{codes, keys, read, transactions};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::lifecycle::delivery::Progress;
@@ -15,7 +16,7 @@ use crate::lifecycle::repeats::{Before, Earlier, SPAN};
 use crate::message::Fork;
 use crate::message::fork::ForkGroup;
 use crate::rewrite::Delivery;
-use crate::store::sql::db::{Connection, OptionalExtension, params};
+use crate::store::sql::db::{Connection, OptionalExtension};
 use std::collections::hash_map::{Entry, RandomState};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher;
@@ -32,10 +33,6 @@ pub(in crate::store) struct Repeats {
     /// Each hour's entries, the newest last.
     hours: VecDeque<(i64, HashMap<u64, i64>)>,
     entries: usize,
-    /// If other nodes write too: the last message in the tables that is known to be committed, and the last one
-    /// that was added.
-    caught_up: i64,
-    highest: i64,
 }
 
 /// The first transaction of a mail, or another mail with its name.
@@ -49,13 +46,14 @@ pub(in crate::store) struct First {
 }
 
 impl Repeats {
-    /// Fills the tables with the last 24 hours.
+    /// Fills the tables with the last 24 hours. They are read in the order of their rows, from the first one that came
+    /// in that time: by their ids, each would be looked up.
     pub(in crate::store) fn load(&mut self, db: &Connection, now: Timestamp) -> Result<(), Failure> {
         let since = now.minus(SPAN);
         let first = Id::new(since, 0);
         let mut select = db.prepare_cached(
-            "SELECT row, received, fork, coalesce(keys, people) FROM messages \
-             WHERE id >= ?1 AND fork IS NOT NULL ORDER BY row",
+            "SELECT row, received, fork, coalesce(keys, people) FROM messages WHERE fork IS NOT NULL AND row >= \
+             coalesce((SELECT row FROM messages WHERE id >= ?1 ORDER BY id LIMIT 1), 9223372036854775807) ORDER BY row",
         )?;
         let mut rows = select.query([first.as_str()])?;
         while let Some(row) = rows.next()? {
@@ -67,32 +65,26 @@ impl Repeats {
         Ok(())
     }
 
-    /// Adds what other nodes accepted since the last call, or, at first, the last 24 hours. Must be called
-    /// while nobody else can write.
-    pub(in crate::store) fn catch_up(&mut self, db: &Connection) -> Result<(), Failure> {
-        let newest: Option<(i64, i64)> = db
-            .prepare_cached("SELECT row, received FROM messages ORDER BY row DESC LIMIT 1")?
-            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+    /// Fills the tables with the last 24 hours before the newest message.
+    pub(in crate::store) fn load_newest(&mut self, db: &Connection) -> Result<(), Failure> {
+        let newest: Option<i64> = db
+            .prepare_cached("SELECT received FROM messages ORDER BY row DESC LIMIT 1")?
+            .query_row([], |row| row.get(0))
             .optional()?;
-        let Some((newest, received)) = newest else { return Ok(()) };
-        let since = Id::new(Timestamp(received).minus(SPAN), 0);
-        let mut select = db.prepare_cached(
-            "SELECT row, received, fork, coalesce(keys, people) FROM messages \
-             WHERE row > ?1 AND id >= ?2 AND fork IS NOT NULL ORDER BY row",
-        )?;
-        let mut rows = select.query(params![self.caught_up, since.as_str()])?;
-        while let Some(row) = rows.next()? {
-            if let Some(fork) = Fork::from_octets(row.get_ref(2)?.as_blob()?) {
-                self.put_stored(db, row.get(0)?, row.get(1)?, &fork, row.get_ref(3)?.as_str()?)?;
-            }
-        }
-        (self.caught_up, self.highest) = (newest, newest);
-        Ok(())
+        newest.map_or(Ok(()), |received| self.load(db, Timestamp(received)))
     }
 
-    /// Marks everything added so far as committed.
-    pub(in crate::store) fn committed(&mut self) {
-        self.caught_up = self.caught_up.max(self.highest);
+    /// Adds what other nodes accepted. Must be called while nobody else can write.
+    ///
+    /// Nodes of version 18 of the tables did not note which mail a transaction belongs to, so this does.
+    pub(in crate::store) fn catch_up(&mut self, tx: &Connection, accepted: &[Came]) -> Result<(), Failure> {
+        for Came { row, received, fork, people } in accepted {
+            if let Some(first) = self.first_of(tx, &fork.group)?.filter(|first| first.row < *row) {
+                transactions::note(tx, *row, first.row)?;
+            }
+            self.put_stored(tx, *row, *received, fork, people)?;
+        }
+        Ok(())
     }
 
     /// Adds a stored message, as it was added when it was accepted.
@@ -143,7 +135,6 @@ impl Repeats {
         recipients: impl Iterator<Item = &'a str>,
         again: bool,
     ) {
-        self.highest = self.highest.max(row);
         let hour = received.div_euclid(HOUR);
         // After the clock was set back, entries go to the newest hour.
         if self.hours.back().is_none_or(|(newest, _)| *newest < hour) {

@@ -2,6 +2,7 @@
 
 use super::encode::HoldRow;
 use super::error::Failure;
+use super::transactions::whole_mail;
 use super::{
     accept, asks, decide, deliveries, effects, groups, hooks, journal, notices, read, repeats, terms,
 };
@@ -10,37 +11,12 @@ use crate::id::Id;
 use crate::journal::Event;
 use crate::lifecycle::deciding::{self, Undo, Withdrawn};
 use crate::lifecycle::delivery::{TAKEN_BACK, UNDONE};
-use crate::lifecycle::forks::BEFORE;
-use crate::lifecycle::repeats::{self as rules, SPAN};
+use crate::lifecycle::repeats as rules;
 use crate::lifecycle::taking;
 use crate::message::Fork;
 use crate::store::forks::{Again, HoldWaiting};
-use crate::store::sql::db::{Connection, OptionalExtension, params};
+use crate::store::sql::db::{Connection, OptionalExtension};
 use crate::store::{HeldState, StoreError};
-
-/// The `+` makes SQLite use the index of ids: in the order of rows it would begin with the oldest message.
-pub(in crate::store) const WHOLE_MAIL: &str =
-    "SELECT row FROM messages WHERE id >= ?1 AND id < ?3 AND substr(fork, 1, 24) = ?2 ORDER BY +row";
-
-/// All transactions of the mail that a message belongs to.
-pub(in crate::store) fn whole_mail(tx: &Connection, id: Id) -> Result<Vec<i64>, Failure> {
-    let message = read::row_of(tx, id)?;
-    let (received, fork): (i64, Option<Vec<u8>>) = tx
-        .prepare_cached("SELECT received, fork FROM messages WHERE row = ?1")?
-        .query_row([message], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let Some(fork) = fork.and_then(|octets| Fork::from_octets(&octets)) else { return Ok(vec![message]) };
-    let around = [Timestamp(received).minus(BEFORE), Timestamp(received).plus(SPAN)];
-    let [first, end] = around.map(|at| Id::new(at, 0));
-    let mut select = tx.prepare_cached(WHOLE_MAIL)?;
-    let rows =
-        select.query_map(params![first.as_str(), fork.group.octets(), end.as_str()], |row| row.get(0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// The ids of these transactions.
-pub(in crate::store) fn transactions(db: &Connection, id: Id) -> Result<Vec<Id>, Failure> {
-    whole_mail(db, id)?.into_iter().map(|row| read::id_of(db, row)).collect()
-}
 
 /// Takes back the waiting copies of a delayed mail: those without an attempt that are not yet due. Returns how
 /// many.

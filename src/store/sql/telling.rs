@@ -60,7 +60,12 @@ impl NoticeStore for SqlStore {
     }
 
     async fn note_untried(&self, now: Timestamp, age: Duration) -> Result<usize, StoreError> {
-        self.write(move |tx| asks::note_untried(tx, now, age)).await
+        // Not by the writer, whom others wait for.
+        let late = self.readers.read(move |db| asks::untried(db, now, age)).await?;
+        if late.is_empty() {
+            return Ok(0);
+        }
+        self.write(move |tx| asks::note_untried(tx, &late, now, age)).await
     }
 
     async fn set_hooks(&self, hooks: Vec<HookTarget>) -> Result<(), StoreError> {

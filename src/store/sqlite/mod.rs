@@ -145,6 +145,8 @@ mod chain_tests;
 #[cfg(test)]
 mod foreign_tests;
 #[cfg(test)]
+mod growth_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod trouble_tests;
