@@ -54,8 +54,10 @@ from tests.rig.sink import Sink
 WORD = os.environ.get("UPSTREAM_CELLS", "")
 # More than the buffers of a connection on the loopback interface hold: Linux lets them grow to 4 MiB.
 LARGE = 6 * 1024 * 1024
-# A little longer than an idle connection is kept, and than a connection may take; than the longest timeout.
-SHORT, LONG = 35, 11 * 60
+# A little longer than an idle connection is kept, and than a connection may take; together, than the longest timeout.
+SHORT, LONG = 35, 10 * 60 - 20
+# The steps in which time passes: what waits for PostgreSQL gives it up after 15 s.
+STEPS = {1: 20, 2: 8}
 BEFORE_MAIL = ("connect", "banner", "ehlo", "starttls", "auth")
 LOST = ("drop", "stall", "garbage", "half-close")
 TLS = {"plain": "off", "starttls": "required", "implicit": "implicit"}
@@ -138,7 +140,7 @@ class Matrix:
         self.cells = [cell for cell in CELLS if cell.mode == mode and WORD in cell.name]
         assert len(self.cells) == len(CELLS) / len(MODES) or WORD, len(self.cells)
         self.folder, self.relays, self.ids = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sekisho-cells-"))), [], {}
-        self.lapse, self.sink, self.upstreams = Lapse(self.folder), stack.enter_context(Sink()), stack.enter_context(Upstreams())
+        self.lapse, self.sink, self.upstreams = Lapse(self.folder, STEPS[nodes]), stack.enter_context(Sink()), stack.enter_context(Upstreams())
         self.authority = Authority(self.folder / "ca")
         context, secret = self.authority.server("localhost"), self.folder / "secret"
         secret.write_text(PASSWORD + "\n")
@@ -188,7 +190,7 @@ class Matrix:
         while time.time() < until and any(relay.queue() for relay in self.relays[:1]):
             self.relays[-1].cli("queue", "retry", ok=False)
             wait_until(lambda: self.relays[0].queue() == [], 1, 0.1)
-        wait_until(lambda: sum(map(len, self.reports().values())) >= sum(1 for cell in self.cells if 0 in cell.in_the_end().values()), 30, 0.1)
+        wait_until(lambda: sum(map(len, self.reports().values())) >= sum(1 for cell in self.cells if 0 in cell.in_the_end().values()), 90, 0.1)
         time.sleep(0.5)
         traces, reports = self.traces(), self.reports()
         return [f"{cell.name}: {fault}" for cell in self.cells for fault in self.judge(cell, traces.get(self.ids[cell]), reports)]
@@ -269,7 +271,7 @@ def attempts(trace):
     return [event for event in trace["events"] if "reply" in event] if trace else []
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("mode", MODES)
 def it_delivers_each_once_after_every_fault(note, mode):
     with contextlib.ExitStack() as stack:
@@ -278,7 +280,7 @@ def it_delivers_each_once_after_every_fault(note, mode):
         finish(note, matrix)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("mode", MODES)
 def it_delivers_each_once_after_every_fault_with_two_nodes(note, mode):
     with contextlib.ExitStack() as stack:
