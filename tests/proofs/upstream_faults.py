@@ -31,7 +31,7 @@ Where a combination has no meaning by itself:
 """
 
 import contextlib
-import email
+import json
 import os
 import re
 import tempfile
@@ -56,8 +56,9 @@ WORD = os.environ.get("UPSTREAM_CELLS", "")
 LARGE = 6 * 1024 * 1024
 # A little longer than an idle connection is kept, and than a connection may take; together, than the longest timeout.
 SHORT, LONG = 35, 10 * 60 - 20
-# The steps in which time passes: what waits for PostgreSQL gives it up after 15 s.
-STEPS = {1: 20, 2: 8}
+# The steps in which time passes for one relay and for two: who waits for PostgreSQL gives up a new connection after 5 s, and
+# an answer after 15.
+STEPS = {1: 20, 2: 4}
 BEFORE_MAIL = ("connect", "banner", "ehlo", "starttls", "auth")
 LOST = ("drop", "stall", "garbage", "half-close")
 TLS = {"plain": "off", "starttls": "required", "implicit": "implicit"}
@@ -203,7 +204,8 @@ class Matrix:
 
     def traces(self):
         """What the relays know of each mail, by its id."""
-        return {trace["message"]["id"]: trace for trace in self.relays[0].json("trace", "cell", "--limit", "1000")}
+        said = self.relays[0].cli("trace", "cell", "--limit", "1000", "--json", seconds=120).stdout
+        return {trace["message"]["id"]: trace for trace in json.loads(said)}
 
     def wait_for_first(self, cells):
         """Waits until the first attempt at each is in the journal."""
