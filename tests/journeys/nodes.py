@@ -141,13 +141,14 @@ def it_loses_nothing_when_a_node_is_killed():
                         time.sleep(0.05)
                     number += 1
 
-            threads = [threading.Thread(target=load, args=(relay, f"{name}{thread}-"))
+            threads = [threading.Thread(target=load, args=(relay, f"{name}{thread}-"), daemon=True)
                        for relay, name in ((one, "a"), (two, "b")) for thread in range(3)]
             for thread in threads:
                 thread.start()
-            time.sleep(2)
+            assert wait_until(lambda: len(accepted) >= 20, 30), one.output()
             one.kill()
-            time.sleep(2)
+            at_the_kill = len(accepted)
+            assert wait_until(lambda: len(accepted) >= at_the_kill + 20, 30), two.output()
             stopping.set()
             for thread in threads:
                 thread.join()
@@ -243,14 +244,14 @@ def it_exempts_nothing_once_a_circle_has_ended_on_either_relay():
                     began = time.time()
                     said.append((began, two.send(mail(FIVE), FIVE)))
 
-            threads = [threading.Thread(target=load) for _ in range(3)]
+            threads = [threading.Thread(target=load, daemon=True) for _ in range(3)]
             for thread in threads:
                 thread.start()
-            time.sleep(1)
+            assert wait_until(lambda: len(said) >= 5, 30), two.output()
             (circle,) = one.json("circle", "list")
             one.cli("circle", "end", str(circle["id"]))
             ended = time.time()
-            time.sleep(1)
+            assert wait_until(lambda: sum(began >= ended for began, _ in said) >= 5, 30), two.output()
             stopping.set()
             for thread in threads:
                 thread.join()

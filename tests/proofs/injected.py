@@ -74,7 +74,7 @@ def killed_at(call):
     return f"{hit} of {KILLS} killed there; {said}"
 
 
-@pytest.mark.alone
+@pytest.mark.heavy
 @pytest.mark.timeout(600 + 20 * KILLS)
 @pytest.mark.parametrize("call", ["fsync", "sendto"])
 def it_loses_nothing_when_killed_at(note, call):

@@ -63,7 +63,7 @@ def it_sends_at_one_node_what_was_decided_at_another(note):
          f"with the decision itself {1000 * statistics.median(whole):.0f} and {1000 * max(whole):.0f} ms")
 
 
-@pytest.mark.alone
+@pytest.mark.heavy
 @pytest.mark.timeout(240 + 20 * DRAINS)
 def it_drains_a_node_and_clients_hear_421_at_most(note):
     with Cluster() as cluster, site(2, cluster) as here:
@@ -87,7 +87,7 @@ def it_drains_a_node_and_clients_hear_421_at_most(note):
     note(f"{DRAINS} drains of {slowest:.1f} s at most; {said}; clients saw {dict(told)}")
 
 
-@pytest.mark.alone
+@pytest.mark.heavy
 @pytest.mark.timeout(300)
 def it_finds_in_a_dump_all_that_got_a_250_before(note):
     with Cluster() as cluster, site(2, cluster) as here:

@@ -3,7 +3,9 @@
 It needs Debian's `postgresql`, which `tests/run` installs.
 """
 
+import atexit
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -26,39 +28,59 @@ def programs():
     return found[-1].parent
 
 
+def as_user(*command):
+    """The command, run by the unprivileged user."""
+    wrap = ["setpriv", "--reuid", USER, "--regid", "nogroup", "--clear-groups"] if os.getuid() == 0 else []
+    return [*wrap, *map(str, command)]
+
+
+def owned(folder):
+    """A new folder of that user's."""
+    path = Path(tempfile.mkdtemp(prefix="sekisho-pg-", dir=folder))
+    if os.getuid() == 0:
+        shutil.chown(path, USER, "nogroup")
+    return path
+
+
+@functools.cache
+def template(authentication):
+    """The files of a new cluster with an empty database `sekisho`, made once by each process: the others are copies."""
+    folder = owned(None)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    secret = folder / "secret"
+    secret.write_text("geheim\n")
+    secret.chmod(0o644)
+    subprocess.run(
+        as_user(
+            programs() / "initdb", "-D", folder / "data", "--username=sekisho", "--encoding=UTF8", "--locale=C.UTF-8",
+            "--no-instructions", "--no-sync", f"--auth={authentication}", f"--pwfile={secret}",
+        ),
+        check=True, stdout=subprocess.DEVNULL, cwd="/",
+    )
+    # Without a server: the program itself executes what it reads.
+    subprocess.run(
+        as_user(programs() / "postgres", "--single", "-F", "-D", folder / "data", "postgres"),
+        input=b"CREATE DATABASE sekisho;\n", check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
+    )
+    return folder / "data"
+
+
 class Cluster:
     """One server; use as a context manager. `inside` is where its folder is made."""
 
     def __init__(self, settings=(), authentication="trust", inside=None):
-        self.folder = Path(tempfile.mkdtemp(prefix="sekisho-pg-", dir=inside))
+        self.folder = owned(inside)
         self.port, self.settings, self.authentication = free_port(), list(settings), authentication
         self.process, self.through = None, []  # a program, such as eatmydata, that starts the server
-
-    def _as_user(self, *command):
-        wrap = ["setpriv", "--reuid", USER, "--regid", "nogroup", "--clear-groups"] if os.getuid() == 0 else []
-        return [*wrap, *map(str, command)]
 
     def __enter__(self):
         self.make()
         self.start()
-        self.sql("CREATE DATABASE sekisho", "postgres")
         return self
 
     def make(self):
         """Makes the cluster's files."""
-        if os.getuid() == 0:
-            shutil.chown(self.folder, USER, "nogroup")
-        secret = self.folder / "secret"
-        secret.write_text("geheim\n")
-        if os.getuid() == 0:
-            shutil.chown(secret, USER, "nogroup")
-        subprocess.run(
-            self._as_user(
-                programs() / "initdb", "-D", self.folder / "data", "--username=sekisho", "--encoding=UTF8",
-                "--locale=C.UTF-8", "--no-instructions", f"--auth={self.authentication}", f"--pwfile={secret}",
-            ),
-            check=True, stdout=subprocess.DEVNULL, cwd="/",
-        )
+        subprocess.run(["cp", "-a", template(self.authentication), self.folder / "data"], check=True)
 
     def __exit__(self, *_):
         self.stop(signal.SIGQUIT)
@@ -73,7 +95,7 @@ class Cluster:
                     "max_connections=100", *self.settings]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                self._as_user(*self.through, programs() / "postgres", "-D", self.folder / "data",
+                as_user(*self.through, programs() / "postgres", "-D", self.folder / "data",
                               *[part for setting in settings for part in ("-c", setting)]),
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/",
             )
@@ -177,12 +199,10 @@ class Replica(Cluster):
 
     def make(self):
         """Copies the primary's files."""
-        if os.getuid() == 0:
-            shutil.chown(self.folder, USER, "nogroup")
         subprocess.run(
-            self._as_user(
+            as_user(
                 programs() / "pg_basebackup", "-D", self.folder / "data", "-U", "sekisho", "-h", "127.0.0.1", "-p", self.primary.port,
-                "-R", "-X", "stream", "-c", "fast",
+                "-R", "-X", "stream", "-c", "fast", "--no-sync",
             ),
             check=True, stdout=subprocess.DEVNULL, cwd="/", env={**os.environ, "PGPASSWORD": "geheim"},
         )

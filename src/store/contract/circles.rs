@@ -14,6 +14,18 @@ fn circle(name: &str, members: &[&str], expires: Timestamp) -> NewCircle {
     }
 }
 
+/// What was idle for a while is read from, by several at once and by statements of every kind.
+pub(in crate::store) async fn connections_read_after_a_rest(harness: &impl Harness) {
+    let store = harness.open();
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        let all = tokio::join!(store.circles(), store.circles(), store.circles(), store.circles());
+        assert!([all.0, all.1, all.2, all.3].iter().all(|read| read.as_ref().is_ok_and(Vec::is_empty)));
+        store.circles_in_force(NOW).await.unwrap();
+        store.next_due().await.unwrap();
+    }
+}
+
 /// A circle is in force until it expires or somebody ends it.
 pub(in crate::store) async fn circles_come_and_go(harness: &impl Harness) {
     let store = harness.open();

@@ -55,7 +55,7 @@ contract_tests! { Folder::new();
     delayed_mail_is_taken_back, delayed_mail_goes_now_or_is_held, a_release_is_undone_before_it_leaves, an_undone_release_is_no_failure,
     an_undone_release_joins_what_waits, what_is_dropped_on_its_way_may_come_again_later,
     what_may_have_arrived_is_sent_again_marked,
-    circles_come_and_go, the_chain_holds,
+    circles_come_and_go, connections_read_after_a_rest, the_chain_holds,
     what_is_learned_counts_once, strangers_are_told_apart, people_are_forgotten, knowledge_has_its_time,
     two_nodes_claim_apart, a_lease_is_of_one_node, two_nodes_keep_the_same_once, two_nodes_make_one_item,
     what_one_node_changes_the_other_sees, two_nodes_tell_once, two_nodes_escalate_once,
