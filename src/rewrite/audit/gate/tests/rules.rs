@@ -46,6 +46,7 @@ fn rules() -> Vec<(&'static str, Vec<u8>)> {
         ("a tag in the domain", "taro@exampl<b>e.com"),
         ("a tag in the beginning of the domain", "taro@e<b>xample.com"),
         ("a short domain", "b@a.b"),
+        ("something invisible behind the domain", "taro@example.com\u{200b}tel, x"),
     ];
     let mut rules: Vec<_> = texts.into_iter().map(|(name, text)| (name, text.as_bytes().to_vec())).collect();
     let among =
