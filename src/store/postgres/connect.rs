@@ -306,10 +306,12 @@ fn settings(session: &Session, purpose: Use, node: &str) -> Result<(), crate::st
             &[crate::store::sql::db::Value::Text(node)],
         )?;
         // The writer reads by keys alone. A plan that reads a whole table because it was small, or had no statistics
-        // yet, would be kept while it grows; and planning each statement anew costs more than running it.
+        // yet, would be kept while it grows; one that expects many rows behind a key would start workers for each
+        // commit; and planning each statement anew costs more than running it.
         session.batch(
-            "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off; \
-             SET enable_mergejoin = off; SET enable_material = off; SET statement_timeout = '14s'; \
+            "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off; \
+             SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; \
+             SET max_parallel_workers_per_gather = 0; SET statement_timeout = '14s'; \
              CREATE TEMP TABLE touched (kind BIGINT NOT NULL, entry BIGINT NOT NULL)",
         )?;
     }

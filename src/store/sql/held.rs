@@ -257,6 +257,13 @@ fn found(db: &Connection, query: &HeldQuery, most: usize) -> Result<Vec<i64>, Fa
             codes::held(state)
         );
     }
+    if read.is_empty() {
+        // PostgreSQL sends all rows at once, and may change their order.
+        match db.dialect() {
+            Dialect::Sqlite => drop(write!(sql.text, " LIMIT {most}")),
+            Dialect::Postgres => drop(write!(sql.text, " ORDER BY 1 {order} LIMIT {most}")),
+        }
+    }
     let mut select = db.prepare_cached(&sql.text)?;
     let mut rows = select.query(&sql.values)?;
     let mut found: Vec<i64> = Vec::new();
@@ -438,9 +445,11 @@ pub(in crate::store) fn rows(db: &Connection, scope: &Scope, ids: &[Id]) -> Resu
 
 /// Whether one of these approvers was ever asked to decide.
 pub(in crate::store) fn was_asked(db: &Connection, addresses: &[String]) -> Result<bool, Failure> {
-    let mut select = db.prepare_cached("SELECT EXISTS (SELECT 1 FROM held_approvers WHERE approver = ?1)")?;
+    // The order makes PostgreSQL use the index, even where nearly all rows have one approver.
+    let mut select =
+        db.prepare_cached("SELECT 1 FROM held_approvers WHERE approver = ?1 ORDER BY message LIMIT 1")?;
     for address in addresses.iter().take(MOST_ADDRESSES) {
-        if select.query_row([address], |row| row.get(0))? {
+        if select.exists([address])? {
             return Ok(true);
         }
     }
