@@ -3,7 +3,7 @@
 use super::tests::Database;
 use super::*;
 use crate::clock::SystemClock;
-use crate::store::contract::{held_message, message, passed};
+use crate::store::contract::{fork, held_message, message, passed};
 use crate::store::prelude::*;
 use crate::store::sql::encode;
 use crate::store::*;
@@ -154,4 +154,33 @@ async fn transactions_at_an_older_node_are_found() {
     for one in [&first, &second] {
         assert_eq!(new.transactions(one.id).await.unwrap(), [first.id, second.id]);
     }
+}
+
+/// A node that was away for long knows all that others accepted meanwhile, however much that is and however it was
+/// committed; the chain is whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_accepted_is_taken_in_piece_by_piece() {
+    let database = Database::new();
+    let (one, two) = (open(&database, "one", 0), Arc::new(open(&database, "two", 0)));
+    let mail = |random: u64| NewMessage {
+        fork: Some(fork(&format!("mail {random}"), "text")),
+        ..passed(random, &["a@x.example"])
+    };
+    one.accept(mail(1)).await.unwrap();
+    for random in 2..10 {
+        two.accept(mail(random)).await.unwrap();
+    }
+    // These share commits.
+    let mut tasks = tokio::task::JoinSet::new();
+    for random in 10..40 {
+        let (two, new) = (Arc::clone(&two), mail(random));
+        tasks.spawn(async move { two.accept(new).await.unwrap() });
+    }
+    tasks.join_all().await;
+    for random in 2..40 {
+        let mut again = mail(100 + random);
+        again.fork = mail(random).fork;
+        assert!(matches!(one.accept(again).await, Err(StoreError::Known { .. })), "{random}");
+    }
+    assert_eq!(one.verify_chain().await.unwrap().broken, None);
 }

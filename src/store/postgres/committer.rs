@@ -15,11 +15,9 @@ use crate::store::sql::error::{Error, Failure, classify};
 use crate::store::sql::health::Health;
 use crate::store::sql::readers::Connect;
 use crate::store::sql::reconnect::Reconnect;
-use crate::store::sql::repeats::Repeats;
 use crate::store::sql::writer::{GROUP_REQUESTS, Job, Requests, answer};
 use aws_lc_rs::hmac;
 use std::sync::mpsc::RecvTimeoutError;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long the writer sleeps if there are no requests.
@@ -37,10 +35,12 @@ pub(super) struct Committer {
     health: Health,
     key: hmac::Key,
     ours: Ours,
-    repeats: Arc<Mutex<Repeats>>,
     /// How many groups are not tried quickly.
     careful: u32,
 }
+
+/// How many entries of the chain that other nodes wrote are read at once.
+const AT_ONCE: i64 = if cfg!(test) { 3 } else { 20_000 };
 
 /// After a quick group that failed, so many groups are not tried quickly.
 const CAREFUL: u32 = 16;
@@ -82,11 +82,10 @@ impl Committer {
         health: Health,
         key: hmac::Key,
         ours: Ours,
-        repeats: Arc<Mutex<Repeats>>,
     ) -> Self {
         let (connection, asked, reconnect) =
             (Some(connection), Instant::now(), Reconnect::to_server(connect));
-        Self { connection, reconnect, asked, requests, health, key, ours, repeats, careful: 0 }
+        Self { connection, reconnect, asked, requests, health, key, ours, careful: 0 }
     }
 
     /// Runs until there can be no more requests.
@@ -132,9 +131,12 @@ impl Committer {
         let connection = self.connected().map_err(Failed::for_good)?;
         let ended = self.try_transact(&connection, group, most, quick);
         self.asked = Instant::now();
+        if ended.is_err() {
+            self.requests.rolled_back();
+        }
         let (failure, again) = match ended {
             Ok((took, ours)) => {
-                self.requests.flushed(took);
+                self.requests.committed(took);
                 self.ours = ours;
                 self.connection = Some(connection);
                 return Ok(());
@@ -175,7 +177,7 @@ impl Committer {
 
     /// Returns how long the commit took, and the new end of the chain.
     fn try_transact(
-        &self,
+        &mut self,
         connection: &Connection,
         group: &mut Vec<Box<dyn Job>>,
         most: usize,
@@ -191,6 +193,8 @@ impl Committer {
                 Error::Postgres(said) if said.as_db_error().is_some() && !connection.is_over() => {
                     error.into()
                 }
+                // The commit was not sent.
+                Error::Assumed => error.into(),
                 _ => Ended::Unknown(classify(&error).to_string()),
             });
         }
@@ -198,22 +202,32 @@ impl Committer {
     }
 
     /// Begins a transaction with the writers' lock, and takes in what other nodes wrote. Returns the end of the chain.
-    fn begin(&self, connection: &Connection) -> Result<Ours, Failure> {
-        connection.control("BEGIN")?;
-        connection.control(super::WRITERS_LOCK)?;
-        let elsewhere = elsewhere::read(connection, &self.key, &self.ours)?.map_err(|why| {
-            tracing::error!(%why, "the journal was changed by somebody else");
-            self.health.stop(&why);
-            StoreError::Unavailable(why)
-        })?;
-        if let Some(highest) = elsewhere.highest {
-            connection.skip_numbers(highest);
+    ///
+    /// If that is much, because this node was stopped or cut off for long, it is taken in piece by piece, and the other
+    /// nodes write in between.
+    fn begin(&mut self, connection: &Connection) -> Result<Ours, Failure> {
+        let mut most = AT_ONCE;
+        loop {
+            connection.control("BEGIN")?;
+            connection.control(super::WRITERS_LOCK)?;
+            let elsewhere = elsewhere::read(connection, &self.key, &self.ours, most)?.map_err(|why| {
+                tracing::error!(%why, "the journal was changed by somebody else");
+                self.health.stop(&why);
+                StoreError::Unavailable(why)
+            })?;
+            if let Some(highest) = elsewhere.highest {
+                connection.skip_numbers(highest);
+            }
+            self.requests.repeats().catch_up(connection, &elsewhere.accepted)?;
+            if !elsewhere.more {
+                return Ok(elsewhere.end);
+            }
+            if elsewhere.end == self.ours {
+                // One group wrote more than that.
+                most *= 2;
+            }
+            connection.commit()?;
+            self.ours = elsewhere.end;
         }
-        self.repeats().catch_up(connection, &elsewhere.accepted)?;
-        Ok(elsewhere.end)
-    }
-
-    fn repeats(&self) -> std::sync::MutexGuard<'_, Repeats> {
-        self.repeats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

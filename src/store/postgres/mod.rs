@@ -105,8 +105,8 @@ impl SqlStore {
         let (times, known, made_with) = (seconds.clone(), Arc::clone(&repeats), key.clone());
         let writer = Writer::start(
             move |inbox| {
-                let requests = Requests::new(inbox, times);
-                Committer::new(connection, writes, requests, health, made_with, ours, known).run();
+                let requests = Requests::new(inbox, times, known);
+                Committer::new(connection, writes, requests, health, made_with, ours).run();
             },
             move |why| {
                 stopped.stop(why);

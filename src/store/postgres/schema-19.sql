@@ -44,16 +44,11 @@ END $$;
 CREATE FUNCTION deliveries_ended() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF NOT EXISTS (SELECT FROM new_rows WHERE state >= 5) THEN
         RETURN NULL;
-    ELSIF EXISTS (SELECT FROM old_rows WHERE state >= 5) THEN
-        INSERT INTO totals AS t (kind, name, value)
-            SELECT 5, n.state::text, count(*) FROM new_rows n
-            WHERE n.state >= 5 AND n.row NOT IN (SELECT o.row FROM old_rows o WHERE o.state >= 5) GROUP BY n.state
-            ON CONFLICT (kind, name) DO UPDATE SET value = t.value + excluded.value;
-    ELSE
-        INSERT INTO totals AS t (kind, name, value)
-            SELECT 5, state::text, count(*) FROM new_rows WHERE state >= 5 GROUP BY state
-            ON CONFLICT (kind, name) DO UPDATE SET value = t.value + excluded.value;
     END IF;
+    INSERT INTO totals AS t (kind, name, value)
+        SELECT 5, n.state::text, count(*) FROM new_rows n
+        WHERE n.state >= 5 AND n.row NOT IN (SELECT o.row FROM old_rows o WHERE o.state >= 5) GROUP BY n.state
+        ON CONFLICT (kind, name) DO UPDATE SET value = t.value + excluded.value;
     IF current_setting('sekisho.writes', true) = 'on' THEN
         INSERT INTO pg_temp.touched SELECT 2, row FROM new_rows WHERE state = 5;
     END IF;

@@ -17,6 +17,8 @@ pub(in crate::store) struct Elsewhere {
     pub(in crate::store) accepted: Vec<Came>,
     /// The highest row number of a message that was accepted.
     pub(in crate::store) highest: Option<i64>,
+    /// Whether there is more.
+    pub(in crate::store) more: bool,
 }
 
 /// A message that another relay accepted.
@@ -37,19 +39,22 @@ struct Entry {
     mac: Option<Vec<u8>>,
 }
 
-/// Reads what was written behind the end that this relay left, within the transaction. The inner error says how
-/// somebody else changed the chain: that end is missing, or what follows it was not linked by a relay.
+/// Reads what was written behind the end that this relay left, within the transaction: at most so many entries, up to
+/// the last link among them. The inner error says how somebody else changed the chain: that end is missing, or what
+/// follows it was not linked by a relay.
 pub(in crate::store) fn read(
     tx: &Connection,
     key: &hmac::Key,
     ours: &Ours,
+    most: i64,
 ) -> Result<Result<Elsewhere, String>, Failure> {
     let mut select = tx.prepare_cached(
         "SELECT c.seq, c.entry, c.digest, c.mac, c.kind, m.received, m.fork, coalesce(m.keys, m.people) \
          FROM chain c LEFT JOIN messages m ON m.row = c.entry >> 24 AND c.kind = 0 AND c.entry & 16777215 = 0 \
-         WHERE c.seq >= ?1 ORDER BY c.seq",
+         WHERE c.seq >= ?1 ORDER BY c.seq LIMIT ?2",
     )?;
-    let mut rows = select.query([ours.seq])?;
+    // One more for the end itself.
+    let mut rows = select.query([ours.seq, most + 1])?;
     let (mut entries, mut accepted, mut highest) = (Vec::new(), Vec::new(), None);
     while let Some(row) = rows.next()? {
         let one = Entry {
@@ -67,15 +72,18 @@ pub(in crate::store) fn read(
         }
         entries.push(one);
     }
+    let more = i64::try_from(entries.len()).is_ok_and(|read| read > most);
     let end = match entries.split_first() {
         Some((last, later))
             if ours.seq > 0 && last.seq == ours.seq && last.mac.as_ref() == Some(&ours.mac) =>
         {
-            follow(key, ours, later)
+            follow(key, ours, later, more)
         }
+        // Without its own end, it cannot follow from there: everything is read.
+        _ if more => return read(tx, key, ours, i64::MAX - 1),
         _ => ours.adopt(tx, key)?,
     };
-    Ok(end.map(|end| Elsewhere { end, accepted, highest }))
+    Ok(end.map(|end| Elsewhere { end, accepted, highest, more }))
 }
 
 /// The message of an acceptance; `None` if it was purged, or has no fork.
@@ -85,8 +93,9 @@ fn came(row: i64, found: &Row<'_>) -> Result<Option<Came>, Failure> {
     Ok(Some(Came { row, received: found.get(5)?, fork, people: found.get(7)? }))
 }
 
-/// Follows the chain behind this end, and checks each link. Returns the new end.
-fn follow(key: &hmac::Key, ours: &Ours, later: &[Entry]) -> Result<Ours, String> {
+/// Follows the chain behind this end, and checks each link. Returns the last one, behind which nothing may stand unless
+/// there is `more`.
+fn follow(key: &hmac::Key, ours: &Ours, later: &[Entry], more: bool) -> Result<Ours, String> {
     let (mut end, mut link, mut open) = (ours.clone(), Link::behind(key, &ours.mac), None);
     for Entry { seq, covers, digest, mac } in later {
         link.take(*covers, digest);
@@ -98,5 +107,5 @@ fn follow(key: &hmac::Key, ours: &Ours, later: &[Entry]) -> Result<Ours, String>
             (end, link, open) = (Ours { seq: *seq, mac: mac.clone() }, Link::behind(key, mac), None);
         }
     }
-    open.map_or(Ok(end), |seq| Err(not_linked(seq)))
+    open.filter(|_| !more).map_or(Ok(end), |seq| Err(not_linked(seq)))
 }

@@ -259,10 +259,10 @@ fn found(db: &Connection, query: &HeldQuery, most: usize) -> Result<Vec<i64>, Fa
     }
     if read.is_empty() {
         // PostgreSQL sends all rows at once, and may change their order.
-        match db.dialect() {
-            Dialect::Sqlite => drop(write!(sql.text, " LIMIT {most}")),
-            Dialect::Postgres => drop(write!(sql.text, " ORDER BY 1 {order} LIMIT {most}")),
+        if db.dialect() == Dialect::Postgres {
+            let _ = write!(sql.text, " ORDER BY 1 {order}");
         }
+        let _ = write!(sql.text, " LIMIT {most}");
     }
     let mut select = db.prepare_cached(&sql.text)?;
     let mut rows = select.query(&sql.values)?;

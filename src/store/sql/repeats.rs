@@ -2,8 +2,8 @@
 //!
 //! The rows of messages are authoritative. This is an index of them in memory: a short hash for each recipient
 //! of each fork, in one table for each hour. So a mail that passes needs neither a row nor an index of its own
-//! for this. A match is checked against the row before it counts, so a collision of hashes or a message that
-//! was rolled back does no harm.
+//! for this. A match is checked against the row before it counts, so a collision of hashes does no harm. What a
+//! transaction added is taken out again if it is rolled back, because another message may then get its number.
 
 use super::deliveries::{self, progress_columns};
 use super::elsewhere::Came;
@@ -33,6 +33,8 @@ pub(in crate::store) struct Repeats {
     /// Each hour's entries, the newest last.
     hours: VecDeque<(i64, HashMap<u64, i64>)>,
     entries: usize,
+    /// What the present transaction changed: the hour, the key, and its row before.
+    changed: Vec<(i64, u64, Option<i64>)>,
 }
 
 /// The first transaction of a mail, or another mail with its name.
@@ -98,6 +100,8 @@ impl Repeats {
     ) -> Result<(), Failure> {
         let again = self.was_sent_again(db, row, received, fork, people)?;
         self.put(row, received, fork, recipients(people), again);
+        // It is committed.
+        self.keep();
         Ok(())
     }
 
@@ -147,18 +151,38 @@ impl Repeats {
         let hash = |key: &Key<'_>| self.state.hash_one(key);
         let mut keys: Vec<u64> = recipients.map(|to| hash(&Key::Recipient(fork, to))).collect();
         let firsts = [hash(&Key::Mail(&fork.group)), hash(&Key::Name(fork.group.name()))];
-        // Row numbers only grow, so an entry whose row is not below this one was rolled back, and does not
-        // count.
-        let stands = |key: &u64| {
-            self.hours.iter().rev().find_map(|(_, hour)| hour.get(key)).is_some_and(|first| *first < row)
-        };
+        let stands = |key: &u64| self.hours.iter().any(|(_, hour)| hour.contains_key(key));
         let firsts = firsts.into_iter().filter(|key| again || !stands(key));
         keys.extend(firsts.collect::<Vec<_>>());
-        if let Some((_, newest)) = self.hours.back_mut() {
-            let before = newest.len();
-            newest.extend(keys.into_iter().map(|key| (key, row)));
-            self.entries += newest.len() - before;
+        if let Some((hour, newest)) = self.hours.back_mut() {
+            for key in keys {
+                let before = newest.insert(key, row);
+                self.entries += usize::from(before.is_none());
+                self.changed.push((*hour, key, before));
+            }
         }
+    }
+
+    /// How much the present transaction changed so far.
+    pub(in crate::store) fn mark(&self) -> usize {
+        self.changed.len()
+    }
+
+    /// Takes out what the present transaction added since this mark: it was rolled back to there.
+    pub(in crate::store) fn undo(&mut self, mark: usize) {
+        for (hour, key, before) in self.changed.drain(mark..).rev() {
+            // Nothing is left of an hour that was forgotten meanwhile.
+            let Some((_, entries)) = self.hours.iter_mut().find(|(one, _)| *one == hour) else { continue };
+            match before {
+                Some(row) => drop(entries.insert(key, row)),
+                None => self.entries -= usize::from(entries.remove(&key).is_some()),
+            }
+        }
+    }
+
+    /// Keeps what was added: its transaction is committed.
+    pub(in crate::store) fn keep(&mut self) {
+        self.changed.clear();
     }
 
     fn find(&self, key: &Key<'_>) -> Option<i64> {

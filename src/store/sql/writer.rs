@@ -13,10 +13,11 @@
 
 use super::db::Connection;
 use super::error::Failure;
+use super::repeats::Repeats;
 use crate::store::{Histogram, StoreError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -47,8 +48,9 @@ pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// A request, with the channel for its answer.
 pub(in crate::store) trait Job: Send {
-    /// Runs it within the open transaction. May be called again after a rollback.
-    fn run(&mut self, tx: &Connection) -> Result<(), Failure>;
+    /// Runs it within the open transaction. Returns whether what it wrote stands: a refused request is undone. May be
+    /// called again after a rollback.
+    fn run(&mut self, tx: &Connection) -> Result<bool, Failure>;
     /// Answers, once the transaction is on disk (`None`) or has failed.
     fn answer(self: Box<Self>, failed: Option<StoreError>);
     /// Approximately how many octets it writes.
@@ -69,7 +71,7 @@ where
     F: FnMut(&Connection) -> Result<T, Failure> + Send,
     T: Send,
 {
-    fn run(&mut self, tx: &Connection) -> Result<(), Failure> {
+    fn run(&mut self, tx: &Connection) -> Result<bool, Failure> {
         let request = tx.begin_request()?;
         self.outcome = match (self.work)(tx) {
             Ok(value) => Some(Ok(value)),
@@ -82,7 +84,7 @@ where
             Err(sql @ Failure::Sql(_)) => return Err(sql),
         };
         tx.end_request()?;
-        Ok(())
+        Ok(matches!(self.outcome, Some(Ok(_))))
     }
 
     fn name(&self) -> &'static str {
@@ -162,11 +164,16 @@ pub(in crate::store) struct Requests {
     /// The moving average of the duration of a flush.
     flush: Duration,
     seconds: Histogram,
+    repeats: Arc<Mutex<Repeats>>,
 }
 
 impl Requests {
-    pub(in crate::store) fn new(inbox: Receiver<Box<dyn Job>>, seconds: Histogram) -> Self {
-        Self { inbox, flush: Duration::ZERO, seconds }
+    pub(in crate::store) fn new(
+        inbox: Receiver<Box<dyn Job>>,
+        seconds: Histogram,
+        repeats: Arc<Mutex<Repeats>>,
+    ) -> Self {
+        Self { inbox, flush: Duration::ZERO, seconds, repeats }
     }
 
     /// Waits for the first request of a group.
@@ -174,9 +181,20 @@ impl Requests {
         self.inbox.recv_timeout(within)
     }
 
-    /// Records the duration of a flush.
-    pub(in crate::store) fn flushed(&mut self, took: Duration) {
+    /// A group was committed, and its flush took this long.
+    pub(in crate::store) fn committed(&mut self, took: Duration) {
         self.flush = (self.flush * 7 + took) / 8;
+        self.repeats().keep();
+    }
+
+    /// A group was rolled back, or it is not known whether it was committed.
+    pub(in crate::store) fn rolled_back(&self) {
+        self.repeats().undo(0);
+    }
+
+    /// What was received within the last 24 hours.
+    pub(in crate::store) fn repeats(&self) -> MutexGuard<'_, Repeats> {
+        self.repeats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs the requests of the group, and those that arrive meanwhile, up to `most`. Each runs when it
@@ -190,10 +208,12 @@ impl Requests {
         let latest = Instant::now() + self.flush / LINGER;
         let (mut done, mut weight) = (0, 0);
         while let Some(job) = group.get_mut(done) {
-            let began = Instant::now();
+            let (began, mark) = (Instant::now(), self.repeats().mark());
             let ran = job.run(connection);
             self.took(began.elapsed(), job.name());
-            ran?;
+            if !ran? {
+                self.repeats().undo(mark);
+            }
             weight += job.weight();
             done += 1;
             if done == group.len() && done < most && weight < GROUP_OCTETS {

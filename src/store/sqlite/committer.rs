@@ -94,10 +94,11 @@ impl Committer {
         self.with.health.check()?;
         self.with.files.in_place().map_err(StoreError::Unavailable)?;
         let result = self.try_transact(group, most).map(|(took, ours)| {
-            self.requests.flushed(took);
+            self.requests.committed(took);
             self.with.ours = ours;
         });
         result.map_err(|failure| {
+            self.requests.rolled_back();
             if self.connection.in_transaction()
                 && let Err(rollback) = self.connection.control("ROLLBACK")
             {

@@ -103,16 +103,17 @@ impl SqlStore {
         let digests = learned::Digests::load(&connection).map_err(|error| fail(error.into()))?;
         let (seconds, fatal) = (histogram(), Arc::clone(&options.on_fatal));
         let (times, stopped) = (seconds.clone(), health.clone());
+        let repeats = Arc::default();
+        let known = Arc::clone(&repeats);
         let files = Files::of(path);
         let with = With { ours, on_fatal: options.on_fatal, health, files, key: key.clone() };
         let writer = Writer::start(
-            move |inbox| Committer::new(connection, log, Requests::new(inbox, times), with).run(),
+            move |inbox| Committer::new(connection, log, Requests::new(inbox, times, known), with).run(),
             move |why| {
                 stopped.stop(why);
                 fatal(why);
             },
         )?;
-        let repeats = Arc::default();
         Ok(Self::over(Engine { readers, mail, seconds, writer, bodies, repeats, digests, key, node: None }))
     }
 

@@ -7,7 +7,7 @@ use crate::message::Address;
 use crate::message::Header;
 use crate::message::fork::{Fork, Leaves};
 use crate::message::walk::Part;
-use crate::store::contract::{LEASE, NOW, at, held_message, message, result, states};
+use crate::store::contract::{self, LEASE, NOW, at, held_message, message, passed, result, states};
 use crate::store::prelude::*;
 use crate::store::sql::{accept, claims, encode, read, transactions};
 use crate::store::*;
@@ -192,6 +192,30 @@ async fn refused_means_unwritten() {
     }
     assert_eq!(store.queue(&QueueFilter::default()).await.unwrap().len(), 40);
     assert_eq!(store.verify_chain().await.unwrap().broken, None);
+}
+
+/// What a request added in memory goes with it: the number of its message may become that of another mail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_that_was_rolled_back_is_new() {
+    let (_folder, database) = folder();
+    let store = open(&database);
+    let rows = encode::MessageRows::of(&passed(1, &["a@x.example"])).unwrap();
+    let mut insert = store.insert(rows, &Arc::default());
+    let refused: Result<(), StoreError> = store
+        .write(move |tx| {
+            insert(tx)?;
+            Err(StoreError::Fenced.into())
+        })
+        .await;
+    assert!(matches!(refused, Err(StoreError::Fenced)));
+    let other = NewMessage { fork: Some(contract::fork("other", "text")), ..passed(2, &["a@x.example"]) };
+    store.accept(other).await.unwrap();
+    let [first, second] = [passed(3, &["a@x.example"]), passed(4, &["b@x.example"])];
+    store.accept(first.clone()).await.unwrap();
+    store.accept(second.clone()).await.unwrap();
+    for one in [&first, &second] {
+        assert_eq!(store.transactions(one.id).await.unwrap(), [first.id, second.id]);
+    }
 }
 
 /// Copies and holds that cannot be read back, damaged in every way that a row can be, do not affect the others; what
