@@ -129,3 +129,26 @@ fn a_node_of_every_earlier_version_goes_on_beside_this_one() {
         assert!(said > 90, "version {version} said {said} statements");
     }
 }
+
+/// Which transactions were of one mail before it was noted is noted by the step.
+#[test]
+fn earlier_transactions_are_noted_by_their_step() {
+    let cluster = Cluster::get();
+    let database = cluster.database();
+    let place = Place::parse(&cluster.url(&database), None).unwrap();
+    let session = place.connect(connect::Use::Setup, "old").unwrap();
+    schema::prepare_by(&session, &place, &schema::STEPS[..3]).unwrap();
+    for (row, fork) in [(1, "7"), (2, "8"), (3, "7"), (4, "7"), (5, "9")] {
+        cluster.sql(
+            &database,
+            &format!(
+                "INSERT INTO messages (row, id, received, people, message_id, subject, action, exposures, prevented, \
+                 events, fork) VALUES ({row}, lpad('{row}', 16, '0'), 1, chr(10) || 'a@x' || chr(10), '', '', 'pass', 0, 0, '[]', \
+                 convert_to(repeat('{fork}', 24) || '{row}', 'UTF8'))"
+            ),
+        );
+    }
+    schema::prepare(&session, &place).unwrap();
+    let noted = cluster.sql(&database, "SELECT message, earlier FROM later_transactions ORDER BY message");
+    assert_eq!(noted.lines().collect::<Vec<_>>(), ["3|1", "4|1"]);
+}

@@ -14,7 +14,7 @@ use aws_lc_rs::hmac;
 use std::path::Path;
 
 /// A version of the tables.
-struct Step {
+pub(super) struct Step {
     version: i64,
     /// The oldest version of the program that can work with them.
     oldest: i64,
@@ -22,7 +22,7 @@ struct Step {
 }
 
 /// The step from each version to the next. The first creates the tables.
-const STEPS: &[Step] = &[
+pub(super) const STEPS: &[Step] = &[
     Step { version: 16, oldest: 16, text: include_str!("schema.sql") },
     Step { version: 17, oldest: 16, text: include_str!("schema-17.sql") },
     Step { version: 18, oldest: 16, text: include_str!("schema-18.sql") },
@@ -39,7 +39,7 @@ pub(super) fn prepare(session: &Session, place: &Place) -> Result<(), StoreError
     done
 }
 
-fn prepare_by(session: &Session, place: &Place, steps: &[Step]) -> Result<(), StoreError> {
+pub(super) fn prepare_by(session: &Session, place: &Place, steps: &[Step]) -> Result<(), StoreError> {
     let failed = |error: Error| place.failed(&error);
     let newest = steps.last().map_or(0, |step| step.version);
     session.batch("BEGIN").map_err(failed)?;

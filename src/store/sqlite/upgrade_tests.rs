@@ -201,6 +201,27 @@ async fn mail_of_every_earlier_release_goes_on() {
     }
 }
 
+/// Which transactions were of one mail before it was noted (version 18) is noted by the step.
+#[test]
+fn earlier_transactions_are_noted_by_their_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("sekisho.db");
+    let db = Connection::open(&database).unwrap();
+    fill(&db, 17);
+    for (row, fork) in [(20_001, "7"), (20_002, "8"), (20_003, "7"), (20_004, "7"), (20_005, "9")] {
+        message(&db, row, Id::new(NOW, row.cast_unsigned()), "a@x.example");
+        let fork = format!("{}{row}", fork.repeat(24)).into_bytes();
+        db.execute("UPDATE messages SET fork = ?2 WHERE row = ?1", rusqlite::params![row, fork]).unwrap();
+    }
+    drop(db);
+    drop(SqliteStore::open(&database, Options::default()).unwrap());
+    let db = Connection::open(&database).unwrap();
+    let mut noted = db.prepare("SELECT message, earlier FROM later_transactions ORDER BY message").unwrap();
+    let noted = noted.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let noted: Vec<(i64, i64)> = noted.map(Result::unwrap).filter(|(message, _)| *message > 20_000).collect();
+    assert_eq!(noted, [(20_003, 20_001), (20_004, 20_001)]);
+}
+
 /// Pending notices and hook calls are still due after the upgrade.
 async fn people_are_told(store: &SqliteStore, version: usize) {
     let notices = store.due_notices(at(1), 99).await.unwrap();
