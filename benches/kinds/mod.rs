@@ -168,14 +168,14 @@ fn prose(random: &mut Random, size: usize) -> String {
 
 fn link(random: &mut Random) -> String {
     format!(
-        "https://www.{}{}.example/{}/{}?id={:x}&utm_source={}&q=%E4%BC%9A%{:02X}+{}",
+        "https://www.{}{}.example/{}/{}?id={:x}&utm_source={}&q=%E4%BC%9A%E8%AD%{:02X}+{}",
         random.word(),
         random.below(90),
         random.word(),
         random.word(),
         random.next(),
         random.word(),
-        random.below(256),
+        0x80 + random.below(0x40),
         random.word()
     )
 }

@@ -10,22 +10,28 @@
 //! * base64 ([`tokens`](super::tokens));
 //! * octets that are not UTF-8, which are the parts of a look-alike when a view drops what divides them.
 //!
-//! The gate opens for each escape, and examines the other places. It looks past line ends, because some views drop
-//! them. If it cannot tell what follows, it opens.
+//! The gate examines all of these places. What an escape means is certain if its octets follow each other and what
+//! follows ends it in every view ([`escaped`]); then the gate opens only for a separator. It looks past line ends,
+//! because some views drop them. If it cannot tell what follows, it opens.
 //!
 //! Views that drop tags have a state of any length: a comment can have begun long ago. The gate opens for everything
-//! that can make such a view run, and the reading does not close it while one runs.
+//! that can make such a view run, and the reading does not close it while one runs. The tags of a page itself are
+//! dropped elsewhere, by a view that always runs ([`Markup`](super::markup::Markup)); the gate before the text of a
+//! page opens where others would.
 //!
 //! What stands before a separator is not examined. The views are given the octets before it, and
 //! [`Gate::is_sparse`] makes sure that these are enough for the longest local part.
 
 mod base64;
+mod escaped;
 mod signs;
 
 use super::Needles;
 use super::fold::Fold;
+use super::join::{Lines, may_join};
+use super::reading::{doubles_quotes, is_escaped_tag};
 use super::tokens::{EARLIER, LATER};
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memchr2_iter, memchr3_iter};
 use signs::Signs;
 
 /// How many octets are tested together.
@@ -33,7 +39,7 @@ const MANY: usize = 32;
 /// The number of octets after a place that must be known before it is examined.
 pub(super) const AHEAD: usize = 256;
 /// The number of octets before a place that are kept: for line ends, and letters of base64.
-const BEHIND: usize = 16;
+const BEHIND: usize = 128;
 /// After so many octets, their density is checked.
 const SAMPLE: usize = 1_024;
 
@@ -44,6 +50,8 @@ pub(super) struct Holds {
     pub(super) tokens: bool,
     /// They drop tags.
     pub(super) tags: bool,
+    /// The text is a page: its own tags are dropped in another place, see [`Markup`](super::markup::Markup).
+    pub(super) is_html: bool,
 }
 
 /// The gate of one text.
@@ -117,7 +125,7 @@ impl Gate {
             return true;
         }
         let signs = Signs { needles, text: &self.text, tags: self.holds.tags, is_over };
-        let mut asking = Asking { signs, tokens: self.holds.tokens, hidden: 0 };
+        let mut asking = Asking { signs, holds: self.holds, hidden: 0 };
         let is_open = asking.is_open(self.asked, until);
         self.sample.hidden += asking.hidden;
         is_open
@@ -127,32 +135,56 @@ impl Gate {
 /// The examination of some octets.
 struct Asking<'a> {
     signs: Signs<'a>,
-    tokens: bool,
+    holds: Holds,
     /// Octets that some view does not show.
     hidden: usize,
 }
 
 impl Asking<'_> {
     fn is_open(&mut self, start: usize, until: usize) -> bool {
-        if self.signs.tags && self.has_tag(start, until) {
+        if self.holds.is_html {
+            if self.holds.tags && self.drops_unseen(start) {
+                return true;
+            }
+        } else if self.holds.tags && self.has_tag(start, until) {
             return true;
         }
-        if self.tokens && self.has_cut_token(start, until) {
+        if self.holds.tokens && self.has_cut_token(start, until) {
             return true;
         }
         let mut at = start;
-        while at < until {
+        while self.holds.tokens && at < until {
             let end = until.min(at + MANY);
             let text = self.signs.text;
-            if self.tokens && is_any_pair(&text[at..end], &text[at + 1..]) != 0 && self.has_token(at, end) {
-                return true;
-            }
-            if is_any(&text[at..end]) != 0 && (at..end).any(|at| self.signs.is_sign(at)) {
+            if is_any_pair(&text[at..end], &text[at + 1..]) != 0 && self.has_token(at, end) {
                 return true;
             }
             at = end;
         }
-        false
+        let region = &self.signs.text[start..until];
+        memchr3_iter(b'@', b'%', b'&', region).any(|at| self.has_sign(start + at))
+            || memchr2_iter(b'=', b'\\', region).any(|at| self.has_sign(start + at))
+    }
+
+    fn has_sign(&mut self, at: usize) -> bool {
+        // Pages have many of these.
+        if let Some([b'=', b'"' | b'\'']) = self.signs.text.get(at..at + 2) {
+            return false;
+        }
+        // Views of a page in this one would run.
+        if self.holds.is_html && self.holds.tags && is_escaped_tag(&self.signs.text[at..]) {
+            return true;
+        }
+        let hidden = self.signs.examine(at);
+        self.hidden += hidden.unwrap_or_default();
+        hidden.is_none()
+    }
+
+    /// Whether views of a page may drop tags that were not dropped before: in joined lines, and in a text whose quotes
+    /// are doubled.
+    fn drops_unseen(&self, start: usize) -> bool {
+        let text = &self.signs.text[start.saturating_sub(BEHIND)..];
+        may_join(Lines::Folded, b"", text) || may_join(Lines::Flowed, b"", text) || doubles_quotes(text)
     }
 
     fn has_tag(&mut self, start: usize, until: usize) -> bool {
@@ -201,17 +233,6 @@ fn blanks(text: &[u8]) -> usize {
     text.chunks(128)
         .map(|piece| usize::from(piece.iter().fold(0_u8, |sum, &octet| sum + u8::from(is_blank(octet)))))
         .sum()
-}
-
-/// Whether any of these can begin a separator.
-fn is_any(octets: &[u8]) -> u8 {
-    octets.iter().fold(0, |any, &octet| {
-        any | u8::from(octet == b'@')
-            | u8::from(octet == b'=')
-            | u8::from(octet == b'%')
-            | u8::from(octet == b'&')
-            | u8::from(octet == b'\\')
-    })
 }
 
 /// Whether any two adjacent octets can be the letters of base64 with which an `@` begins: what [`EARLIER`] and

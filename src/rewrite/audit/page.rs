@@ -93,6 +93,9 @@ impl Page {
                 State::Value(end) => self.value(bytes, end, shown, aside),
                 State::Empty(end) => self.empty(bytes[0], end),
                 State::TagName | State::AttributeName if is_name(bytes[0]) => self.name(bytes),
+                State::Open if !self.within => {
+                    self.whole(bytes, shown).unwrap_or_else(|| self.step(bytes[0], shown))
+                }
                 State::Bogus => {
                     let end = memchr(b'>', bytes);
                     if end.is_some() {
@@ -142,6 +145,49 @@ impl Page {
         let room = NAME.saturating_sub(name.len());
         name.extend(bytes[..length.min(room)].iter().map(u8::to_ascii_lowercase));
         length
+    }
+
+    /// Reads a tag that stands whole at the start of `bytes`, after its `<`, and that is written as nearly all are: its
+    /// attributes have no value or one in quotes, and no value has a text of its own. Returns its length.
+    fn whole(&mut self, bytes: &[u8], shown: &mut Vec<u8>) -> Option<usize> {
+        let closing = bytes[0] == b'/';
+        let start = usize::from(closing);
+        let end = start + bytes[start..].iter().position(|&byte| ends_name(byte))?;
+        bytes.get(start).filter(|byte| byte.is_ascii_alphabetic())?;
+        let (mut at, mut differs) = (end, false);
+        loop {
+            at += bytes[at..].iter().position(|byte| !byte.is_ascii_whitespace() && *byte != b'/')?;
+            if bytes[at] == b'>' {
+                break;
+            }
+            let name = at;
+            at += 1 + bytes[at + 1..].iter().position(|&byte| ends_name(byte) || byte == b'=')?;
+            match bytes[at..] {
+                [b'=', quote @ (b'"' | b'\''), ..] => {
+                    let value = &bytes[at + 2..];
+                    let value = &value[..memchr(quote, value)?];
+                    if holds_text(&bytes[name..at], value) {
+                        return None;
+                    }
+                    differs |= memchr(b'>', value).is_some();
+                    at += value.len() + 3;
+                }
+                [b'>' | b'/', ..] => {}
+                [b'=', ..] => return None,
+                _ => {
+                    at += bytes[at..].iter().position(|byte| !byte.is_ascii_whitespace())?;
+                    if bytes[at] == b'=' {
+                        return None;
+                    }
+                }
+            }
+        }
+        self.closing = closing;
+        self.differs |= differs;
+        self.name.clear();
+        self.name.extend(bytes[start..end].iter().take(NAME).map(u8::to_ascii_lowercase));
+        self.tag(shown);
+        Some(at + 1)
     }
 
     /// Reads one octet in a tag. Returns 1, or 0 if the next state has to read the same octet again.
@@ -353,6 +399,11 @@ fn with_blanks(value: &mut Vec<u8>) {
     *value = plain;
 }
 
+/// Whether a name in a tag ends before this octet.
+fn ends_name(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || matches!(byte, b'/' | b'>')
+}
+
 fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-'
 }
@@ -361,11 +412,7 @@ fn is_name(byte: u8) -> bool {
 /// (`srcdoc`), or a link with line ends or tabs in it, which browsers remove. A value with a character
 /// reference near its start is decoded, too, because it may be a `data:` URI.
 fn look_into(attribute: &[u8], value: &[u8], aside: &mut Vec<u8>) {
-    let start = value.trim_ascii_start();
-    let start = &start[..start.len().min(16)];
-    let is_data = start.len() > 5 && start[..5].eq_ignore_ascii_case(b"data:");
-    let cut = memchr2(b'\n', b'\t', value).is_some();
-    if !(is_data || attribute == b"srcdoc" || cut || memchr(b'&', start).is_some()) {
+    if !holds_text(attribute, value) {
         return;
     }
     let plain = undone(value);
@@ -385,6 +432,17 @@ fn look_into(attribute: &[u8], value: &[u8], aside: &mut Vec<u8>) {
         }
     }
     aside.push(b'\n');
+}
+
+/// Whether a value has to be decoded.
+fn holds_text(attribute: &[u8], value: &[u8]) -> bool {
+    let start = value.trim_ascii_start();
+    let start = &start[..start.len().min(16)];
+    let is_data = start.len() > 5 && start[..5].eq_ignore_ascii_case(b"data:");
+    is_data
+        || attribute.eq_ignore_ascii_case(b"srcdoc")
+        || memchr2(b'\n', b'\t', value).is_some()
+        || memchr(b'&', start).is_some()
 }
 
 /// Decodes a `data:` URI (RFC 2397), of which `uri` is the part after `data:`. Images other than SVG, fonts,

@@ -392,16 +392,21 @@ fn has_tag(text: &[u8]) -> bool {
 
 /// Whether this text may contain an escaped `<`.
 fn may_escape_tag(text: &[u8]) -> bool {
-    memchr3_iter(b'&', b'%', b'\\', text).any(|at| match text[at..] {
+    // The end of the piece may cut off an escape.
+    memchr3_iter(b'&', b'%', b'\\', text).any(|at| is_escaped_tag(&text[at..]) || text.len() - at < 6)
+}
+
+/// Whether this text may begin with an escaped `<`.
+pub(super) fn is_escaped_tag(text: &[u8]) -> bool {
+    matches!(
+        text,
         [b'&', b'l' | b'L', ..]
-        | [b'&', b'#', b'6' | b'0' | b'x' | b'X', ..]
-        | [b'&', b'a', b'm', b'p', b';', b'l' | b'L' | b'#', ..]
-        | [b'%', b'3', b'c' | b'C', ..]
-        | [b'%', b'2', b'5', ..]
-        | [b'\\', ..] => true,
-        // The end of the piece may cut off an escape.
-        _ => text.len() - at < 6,
-    })
+            | [b'&', b'#', b'6' | b'0' | b'x' | b'X', ..]
+            | [b'&', b'a', b'm', b'p', b';', b'l' | b'L' | b'#', ..]
+            | [b'%', b'3', b'c' | b'C', ..]
+            | [b'%', b'2', b'5', ..]
+            | [b'\\', ..]
+    )
 }
 
 /// Whether the quotes around the value of an attribute are doubled. If so, what looks like a page is a string
@@ -410,7 +415,7 @@ fn may_escape_tag(text: &[u8]) -> bool {
     clippy::needless_bitwise_bool,
     reason = "asked of each octet: without branches it is asked of many at once"
 )]
-fn doubles_quotes(text: &[u8]) -> bool {
+pub(super) fn doubles_quotes(text: &[u8]) -> bool {
     lines::pairs(text, |one, other| (one == other) & ((one == b'"') | (one == b'\''))).any(|at| {
         let ends = |next: &u8| next.is_ascii_whitespace() || b">/".contains(next);
         at > 0 && text[at - 1] == b'=' && !text.get(at + 2).is_some_and(ends)

@@ -15,9 +15,9 @@ pub(super) const BEFORE: usize = 12 * 1_024;
 const AFTER: usize = 8 * 1_024;
 /// When the views had so many octets more than a quarter of those that they slept through, the gate is not asked for a
 /// while: it would cost more than it saves.
-const OFTEN: usize = 32 * 1_024;
+const OFTEN: usize = 128 * 1_024;
 /// How many octets the gate is not asked for. In tests less, so that their texts go beyond it.
-const REST: usize = if cfg!(test) { 64 * 1_024 } else { 4 * 1_024 * 1_024 };
+const REST: usize = if cfg!(test) { 64 * 1_024 } else { 1_024 * 1_024 };
 
 /// The views of a text, which run only where they could show an address.
 pub(super) struct Reading {
@@ -36,13 +36,19 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn new(plan: Plan) -> Self {
-        // Pages have signs everywhere, so that a gate would cost more than it saves.
-        let gate = (!plan.is_html).then(|| Self::gate(plan));
-        Self { plan, gate, past: Past::default(), views: None, quiet: 0, busy: 0, rest: 0 }
+        Self {
+            plan,
+            gate: Some(Self::gate(plan)),
+            past: Past::default(),
+            views: None,
+            quiet: 0,
+            busy: 0,
+            rest: 0,
+        }
     }
 
     fn gate(plan: Plan) -> Gate {
-        Gate::new(Holds { tokens: plan.tokens, tags: plan.depth > 0 })
+        Gate::new(Holds { tokens: plan.tokens, tags: plan.depth > 0, is_html: plan.is_html })
     }
 
     /// Whether the gate is open for these octets.

@@ -84,6 +84,7 @@ impl StripTags {
                 {
                     self.name.push(byte.to_ascii_lowercase());
                     match self.name.as_slice() {
+                        [b'a'..=b'z' | b'/', ..] => {}
                         b"!--" => self.state = Markup::Dashes,
                         b"![cdata[" => self.state = Markup::Data(0),
                         b"![if" => self.state = Markup::Condition,
@@ -103,6 +104,13 @@ impl StripTags {
                         if begins_line(&self.name) {
                             out.push(b' ');
                         }
+                    }
+                }
+                Markup::Comment(0) => {
+                    used = memchr(b'-', bytes).unwrap_or(bytes.len());
+                    if used < bytes.len() {
+                        self.state = Markup::Comment(1);
+                        used += 1;
                     }
                 }
                 Markup::Comment(seen) => {

@@ -123,13 +123,14 @@ fn around(search: &mut Search<'_>, at: usize, place: usize, found: &mut impl FnM
     }
     let reach = needles.reach().div_ceil(3) * 4;
     let mut start: Vec<u8> = before.by_ref().take(reach).collect();
-    start.truncate(start.len() / 4 * 4);
+    let length = start.len();
+    start.truncate(length / 4 * 4);
     start.reverse();
     octets.clear();
     decode(&start, &mut octets);
     let first = octets.len();
     let all = search.rest_of_run(at, place);
-    if start.len() + all.len() >= TOKEN {
+    if length + all.len() >= TOKEN {
         decode(&all, &mut octets);
         for spot in memchr_iter(b'@', &octets[first..]) {
             super::stream::separator(

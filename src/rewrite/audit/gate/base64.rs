@@ -1,6 +1,7 @@
 //! Base64 that may contain a separator: its letters as any view may show them.
 
 use super::super::tokens::{EARLIER, LATER, PLACES};
+use super::escaped::Escape;
 use super::signs::{Next, Signs};
 use crate::message::walk::transfer::base64_value;
 
@@ -19,7 +20,8 @@ impl Signs<'_> {
                     continue;
                 }
                 Next::Plain(..) | Next::Blank | Next::End => false,
-                Next::Sign(at) => self.is_escape(at),
+                // Views that search base64 decode escapes only near escaped line ends, at which the gate opens.
+                Next::Sign(at) => self.escape(self.text[at], at + 1, 0) == Escape::Unknown,
                 Next::Unknown => true,
             };
             return self.holds_domain(&letters[..count], is_cut);

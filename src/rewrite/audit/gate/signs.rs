@@ -1,7 +1,11 @@
 //! What a separator, or an octet that can begin an escape, stands for in any view of the text around it.
 
-use super::super::Needles;
+use super::super::{Needles, lines};
+use super::escaped::Escape;
 
+/// The octets before the end of an escaped line end, and behind it, that decide whether it joins lines.
+const BEFORE: usize = 80;
+const AFTER: usize = 64;
 /// How many escapes inside each other are followed.
 const LAYERS: u8 = 4;
 /// The maximum length of an address or a link in brackets.
@@ -31,7 +35,15 @@ pub(super) struct Signs<'a> {
     pub(super) is_over: bool,
 }
 
-fn is_active(octet: u8) -> bool {
+/// Whether a domain or an escape may go on with this octet, as an escape means it. The first octets of ideographs
+/// and Hangul are part of no look-alike of a letter.
+pub(super) fn may_continue(octet: u8) -> bool {
+    let is_other =
+        octet.is_ascii_graphic() && !octet.is_ascii_alphanumeric() && !b"@<>+.-_[".contains(&octet);
+    !(0xe4..=0xed).contains(&octet) && (is_active(octet) || !is_other)
+}
+
+pub(super) fn is_active(octet: u8) -> bool {
     matches!(octet, b'&' | b'%' | b'\\' | b'=')
 }
 
@@ -40,13 +52,32 @@ impl Signs<'_> {
         self.text.get(at).copied()
     }
 
-    /// Whether a view may read a separator with a domain that matters from the octet at `at`, or an escape.
-    pub(super) fn is_sign(&self, at: usize) -> bool {
-        let octet = self.text[at];
+    /// Whether a view may read a separator with a domain that matters from the octet at `at`: `None` if so. Otherwise
+    /// how many octets a view may drop there.
+    pub(super) fn examine(&self, at: usize) -> Option<usize> {
+        self.shows(self.text[at], at + 1, 0).map(|end| end.saturating_sub(at + 2))
+    }
+
+    /// The same for an octet as a view shows it, before the text at `next`: `None` if it matters, else where it ends.
+    fn shows(&self, octet: u8, next: usize, layer: u8) -> Option<usize> {
+        let separates = matches!(octet, b'@' | b'=' | b'%') && self.separates(octet, next);
+        if separates || layer > LAYERS {
+            return None;
+        }
         match octet {
-            b'@' => self.separates(octet, at + 1),
-            b'=' => self.separates(octet, at + 1) || self.is_escape(at),
-            _ => is_active(octet),
+            b'=' | b'%' | b'&' | b'\\' => match self.escape(octet, next, 0) {
+                Escape::None => Some(next),
+                Escape::Octet(octet, end) => self.shows(octet, end, layer + 1),
+                Escape::Letter(end) => Some(end),
+                Escape::Unknown => None,
+            },
+            b'<' if self.tags && layer > 0 => (!self.is_tag(next)).then_some(next),
+            // Lines may be joined that were broken before the text was escaped.
+            b'\n' if layer > 0 => {
+                let around = self.text.get(next.saturating_sub(BEFORE)..self.text.len().min(next + AFTER));
+                (!around.is_some_and(|around| lines::may_join(b"", around))).then_some(next)
+            }
+            _ => Some(next),
         }
     }
 
@@ -118,17 +149,9 @@ impl Signs<'_> {
         }
     }
 
-    /// Whether some view may read an escape at `at`. Only `=` is common without one: before what is no digit.
-    pub(super) fn is_escape(&self, mut at: usize) -> bool {
-        if self.text[at] != b'=' {
-            return true;
-        }
-        at += self.text[at..].iter().take_while(|octet| **octet == b'=').count();
-        match self.peek(at, 0) {
-            Next::Plain(octet, _) => octet.is_ascii_hexdigit(),
-            Next::Sign(_) | Next::Unknown => true,
-            Next::Blank | Next::End => false,
-        }
+    /// Whether some view may read an escape at `at`.
+    pub(super) fn is_escape(&self, at: usize) -> bool {
+        self.escape(self.text[at], at + 1, 0) != Escape::None
     }
 
     /// Whether this separator is followed by something that can be a domain that matters.
@@ -145,7 +168,14 @@ impl Signs<'_> {
                 Next::Plain(b'+', end) if separator == b'@' && length == 0 => at = end,
                 Next::Blank | Next::End => return false,
                 Next::Unknown => return true,
-                Next::Sign(at) => return self.is_escape(at),
+                Next::Sign(at) => {
+                    return match self.escape(self.text[at], at + 1, 0) {
+                        Escape::None => false,
+                        Escape::Octet(octet, end) if is_active(octet) => !self.ends_before(octet, end, 0),
+                        Escape::Octet(octet, _) => may_continue(octet),
+                        Escape::Letter(_) | Escape::Unknown => true,
+                    };
+                }
                 Next::Plain(octet, end) => {
                     first = match first {
                         None => Some(end - 1),
@@ -173,8 +203,11 @@ impl Signs<'_> {
         let text = &self.text[at..];
         let is_domain = |octet: &&u8| octet.is_ascii_alphanumeric() || b".-_".contains(*octet);
         let length = text.iter().take(DOMAIN).take_while(is_domain).count();
-        let is_plain =
-            |octet: u8| octet.is_ascii_graphic() && !is_active(octet) && (octet != b'<' || !self.tags);
+        let is_plain = |octet: u8| match octet {
+            b'<' => !self.tags,
+            _ if is_active(octet) => self.ends(at + length, 0),
+            _ => octet.is_ascii_graphic(),
+        };
         !text.get(length).is_some_and(|next| is_plain(*next))
             || length == 0
             || self.needles.may_be_followed(text, false)

@@ -161,7 +161,7 @@ const GLUE: [&str; 44] = [
 ];
 
 /// What stands between addresses: signs that mean nothing here, and much that means nothing at all.
-const FILLER: [&str; 26] = [
+const FILLER: [&str; 28] = [
     "text ",
     "会議のお知らせ\r\n",
     "<p>x</p>\r\n",
@@ -175,6 +175,8 @@ const FILLER: [&str; 26] = [
     "&nbsp;",
     "QGVk",
     "<a href=\"https://x.example/?q=1&amp;r=2\">",
+    "<a href='https://x.example/?q=%2Fa&amp;r=%E4%BC%9A'>",
+    "&mdash;&copy; &#8217;",
     "href='",
     "\r\n\r\n",
     "...",
@@ -339,9 +341,7 @@ fn most_mail_opens_no_gate() {
         COUNTS.take();
         scan_in(&message, &needles, 16_384).unwrap();
         let [closed, open] = COUNTS.take();
-        // Links are full of escapes, and pages have no gate but for what they show.
-        let has_escapes = ["links", "html", "html-qp", "newsletter", "docx"].contains(&kind);
-        if !has_escapes && open * 20 > closed + open {
+        if open * 20 > closed + open {
             often.push(format!("{kind}: {open} of {}", closed + open));
         }
     }

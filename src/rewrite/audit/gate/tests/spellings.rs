@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
 /// Texts in which the gate stays closed.
-const QUIET: [&str; 8] = [
+const QUIET: [&str; 12] = [
     "Please find the minutes of the meeting below. ",
     "Please find the minutes\r\nof the meeting below.\r\n",
     "会議のお知らせをお送りします。\r\n",
@@ -17,6 +17,10 @@ const QUIET: [&str; 8] = [
     "a,\"b c\",12.50,d\r\n",
     "On Monday, Jiro <jiro@other.example> wrote: > x\r\n",
     "\tdata: {a b} [c] (d) #e; f-g_h\r\n",
+    "R&D &amp; more&nbsp;of it&#8230; \u{a9} 50% or so\r\n",
+    "https://x.example/?u=https%3A%2F%2Fy.example%2Fa%3Fb%3Dx&c=f&d=a%20z\r\n",
+    "<p class=\"a\" lang='en'>text</p>\r\n",
+    "C:\\some\\path\\there, \\\"said\\\"\r\n",
 ];
 
 /// Some letters of a text spelled in one way.
