@@ -5,6 +5,8 @@
 //! current set, is not an error. Programs write both, and readers show nothing for them.
 
 use super::National;
+use encoding_rs::EUC_JP;
+use std::sync::LazyLock;
 
 /// The rules by which the text begins. The escape sequences of all families are accepted everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,11 +99,17 @@ impl Shifted {
                 }
                 length
             }
-            Set::Double(_) => {
+            Set::Double(national) => {
                 let (pairs, _) = bytes.as_chunks::<2>();
                 // The row that JIS X 0213 added to, and what shifts in HZ (`~`), are looked at one by one.
                 let is_plain =
                     |pair: &&[u8; 2]| matches!(pair[0], 0x21 | 0x23..=0x7d) && matches!(pair[1], 0x21..=0x7e);
+                if national == National::Japanese {
+                    self.flush(out);
+                    let plain = pairs.iter().take_while(is_plain).count();
+                    out.extend(pairs[..plain].iter().map(|pair| JAPANESE[place(*pair)]));
+                    return 2 * plain;
+                }
                 let start = self.run.len();
                 self.run.extend(pairs.iter().take_while(is_plain).flatten().map(|octet| octet | 0x80));
                 self.run.len() - start
@@ -241,6 +249,22 @@ impl Shifted {
     }
 }
 
+/// The number of cells of a row.
+const CELLS: usize = 94;
+
+/// The characters of the rows of JIS X 0208 by their place, as the Encoding Standard has them: most Japanese mail
+/// consists of these.
+static JAPANESE: LazyLock<Vec<char>> = LazyLock::new(|| {
+    let pairs = (0x21..0x7f_u8).flat_map(|row| (0x21..0x7f_u8).map(move |cell| [row | 0x80, cell | 0x80]));
+    let letter = |pair: [u8; 2]| EUC_JP.decode_without_bom_handling(&pair).0.chars().next();
+    pairs.map(|pair| letter(pair).unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+});
+
+/// The place of a character whose octets are both from 0x21 to 0x7e.
+fn place([row, cell]: [u8; 2]) -> usize {
+    usize::from(row - 0x21) * CELLS + usize::from(cell - 0x21)
+}
+
 /// The full-width forms of ASCII characters that JIS X 0213 added.
 fn added_by_0213(first: u8, second: u8) -> Option<char> {
     let added = ['＇', '＂', '－', '～'];
@@ -252,5 +276,24 @@ fn katakana(low: u8) -> char {
     match low {
         0x21..=0x5f => char::from_u32(0xff40 + u32::from(low)).unwrap_or(char::REPLACEMENT_CHARACTER),
         _ => char::REPLACEMENT_CHARACTER,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each character of two octets stands for one, the one that a run of them is decoded to.
+    #[test]
+    fn the_table_of_japanese_is_the_encoding_standard_s() {
+        for row in 0x21..0x7f_u8 {
+            for cell in 0x21..0x7f_u8 {
+                let pair = [row | 0x80, cell | 0x80];
+                let (text, _) = EUC_JP.decode_without_bom_handling(&pair);
+                assert_eq!(text.chars().collect::<Vec<_>>(), [JAPANESE[place([row, cell])]], "{row:x} {cell:x}");
+                let twice = [pair, pair].concat();
+                assert_eq!(EUC_JP.decode_without_bom_handling(&twice).0, text.repeat(2));
+            }
+        }
     }
 }

@@ -140,6 +140,8 @@ fn wide_unchanged(bytes: &[u8]) -> usize {
     let is_own = |three: &&[u8; 3]| {
         let [lead, second, third] = **three;
         let block = match lead {
+            // Commas and brackets, but not the full stop, which may be a dot.
+            0xe3 if second == 0x80 => matches!(third, 0x81 | 0x83..=0xa9),
             0xe3 => matches!(second, 0x81..=0x83 | 0x90..=0xbf),
             0xe4..=0xe9 | 0xeb | 0xec => second >= 0x80,
             // Up to U+D77F, for what follows is not assigned throughout.
