@@ -128,8 +128,9 @@ def sqlite_tables(relay):
 
 
 def postgres_tables(cluster):
-    """Octets by table with its indexes and what is stored out of line."""
-    rows = cluster.sql("SELECT relname, pg_total_relation_size(oid) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
+    """Octets by table with its parts, its indexes and what is stored out of line."""
+    rows = cluster.sql("SELECT coalesce(pg_partition_root(oid)::regclass::text, relname), sum(pg_total_relation_size(oid)) FROM pg_class "
+                       "WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace GROUP BY 1")
     return {name: int(size) for name, size in (row.split("|") for row in rows.splitlines())}
 
 

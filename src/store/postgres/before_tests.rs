@@ -106,6 +106,7 @@ fn a_node_of_every_earlier_version_goes_on_beside_this_one() {
         (16, include_str!("before/16.jsonl")),
         (17, include_str!("before/17.jsonl")),
         (18, include_str!("before/18.jsonl")),
+        (19, include_str!("before/19.jsonl")),
     ] {
         let cluster = Cluster::get();
         let place = Place::parse(&cluster.url(&cluster.database()), None).unwrap();

@@ -8,6 +8,7 @@
 //! Only writes that do not depend on each other's order are collected. Whatever else is said to the database is said
 //! after what was collected before it.
 
+use super::months::Month;
 use crate::store::sql::chain::Added;
 use crate::store::sql::db::{Owned, ToValue, Value};
 use bytes::{BufMut, BytesMut};
@@ -33,6 +34,8 @@ pub(in crate::store) struct Draft {
     forgotten: Cell<usize>,
     /// The number of the next message, as long as nobody else can have used it.
     pub(in crate::store) next_message: Cell<Option<i64>>,
+    /// The last month at whose numbers those of messages are known to go on.
+    pub(in crate::store) month: Cell<Option<Month>>,
 }
 
 /// Rows that one statement writes.
@@ -75,6 +78,12 @@ impl Draft {
     /// Makes the transaction write something before it ends.
     pub(in crate::store) fn write_something(&self) {
         self.must_write.set(true);
+    }
+
+    /// Forgets how the numbers of messages go on: another node may have used them, or what was written was undone.
+    pub(in crate::store) fn forget_numbers(&self) {
+        self.next_message.set(None);
+        self.month.set(None);
     }
 
     pub(super) fn must_write(&self) -> bool {

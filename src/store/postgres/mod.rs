@@ -3,7 +3,7 @@
 //! * [`connect`] the address, the password, the requirements on a server; [`tls`] certificates
 //! * [`session`] one connection; [`values`] what goes over it; [`draft`] what a group writes before it is sent;
 //!   [`error`] what PostgreSQL's errors mean
-//! * [`schema`] tables and migrations
+//! * [`schema`] tables and migrations; [`months`] by which large tables are parted
 //! * [`committer`] commits groups of requests; the nodes take turns
 //! * [`bodies`] large bodies in chunks; [`nodes`] who shares the database, and notifications that something is due
 //!
@@ -17,6 +17,7 @@ mod committer;
 mod connect;
 pub(super) mod draft;
 pub(super) mod error;
+pub(super) mod months;
 pub(super) mod nodes;
 mod schema;
 pub(super) mod session;
@@ -79,6 +80,7 @@ impl SqlStore {
         let first = place.connect(connect::Use::Setup, &node)?;
         schema::prepare(&first, place.as_ref())?;
         let key = schema::key(&first, &journal_key)?;
+        months::ahead(&first, clock.now());
         drop(first);
         let node = Node::begin(Arc::clone(&place), node)?;
 
@@ -178,6 +180,8 @@ mod apart_tests;
 mod before_tests;
 #[cfg(test)]
 mod cluster;
+#[cfg(test)]
+mod months_tests;
 #[cfg(test)]
 mod plans_tests;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 #![allow(clippy::similar_names, reason = "two sides, and what each is told, have names alike")]
 
 use super::connect::{Messages, Place, runtime};
+use super::months::Months;
 use crate::clock::Timestamp;
 use crate::store::sql::db::{Connection, params};
 use crate::store::sql::error::Failure;
@@ -24,6 +25,7 @@ pub(in crate::store) struct Node(Arc<Inner>);
 struct Inner {
     name: String,
     heard: watch::Receiver<u64>,
+    months: Months,
     /// When this is dropped, the connection that holds the name ends.
     _end: oneshot::Sender<()>,
 }
@@ -34,18 +36,23 @@ impl Node {
         let (end, ended) = oneshot::channel();
         let (hears, heard) = watch::channel(0);
         let (began, begun) = std::sync::mpsc::channel();
-        let (runtime, called) = (runtime()?, name.clone());
+        let (runtime, called, months) = (runtime()?, name.clone(), Months::new(&place, &name));
         std::thread::Builder::new()
             .name("store-listener".to_owned())
             .spawn(move || runtime.block_on(stay(&place, &called, hears, ended, began)))
             .map_err(|error| StoreError::Unavailable(format!("cannot start a thread: {error}")))?;
         let gone = |_| StoreError::Unavailable("the listener has ended".to_owned());
         begun.recv().map_err(gone)??;
-        Ok(Self(Arc::new(Inner { name, heard, _end: end })))
+        Ok(Self(Arc::new(Inner { name, heard, months, _end: end })))
     }
 
     pub(in crate::store) fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// The months by which large tables are parted.
+    pub(in crate::store) fn months(&self) -> &Months {
+        &self.0.months
     }
 
     /// Changes whenever another node notifies that something is due.

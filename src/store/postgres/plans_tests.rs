@@ -22,6 +22,8 @@ const SMALL: &[&str] = &[
     "sessions",
     "hook_calls",
 ];
+/// Tables that are kept in parts, with their keys. The parts that a statement does not need are left out by the key alone.
+const IN_PARTS: &[(&str, &str)] = &[("contents", "message"), ("journal", "row")];
 /// Parts of statements that may read more, each with its reason.
 const MAY: &[(&str, &str)] = &[
     ("ORDER BY seq DESC LIMIT 1", "only the last entry of the chain"),
@@ -57,7 +59,10 @@ pub(super) fn look(text: &str, types: &[Type], answers: impl Fn(&str) -> Vec<Str
     answers(&format!("PREPARE looked_at {} AS {text}", in_brackets(&names)));
     let plan = answers(&format!("EXPLAIN (COSTS OFF) EXECUTE looked_at {}", in_brackets(&nulls)));
     answers("DEALLOCATE looked_at");
-    let whole = plan.iter().enumerate().any(|(number, line)| reads_whole(line, plan.get(number + 1)));
+    let whole = plan.iter().enumerate().any(|(number, line)| {
+        let next = plan.get(number + 1);
+        reads_whole(line, next) || reads_all_parts(line, next)
+    });
     assert!(!whole || MAY.iter().any(|(part, _)| text.contains(part)), "{text}\n{}", plan.join("\n"));
 }
 
@@ -70,4 +75,42 @@ fn reads_whole(line: &str, next: Option<&String>) -> bool {
             && how.contains("Scan")
             && !next.is_some_and(|next| next.contains("Index Cond")));
     whole && !SMALL.contains(&table)
+}
+
+/// Whether a line of a plan, before this one, looks into a part for something else than keys.
+fn reads_all_parts(line: &str, next: Option<&String>) -> bool {
+    let Some((how, part)) = line.split_once(" on ").filter(|(how, _)| how.contains("Scan")) else {
+        return false;
+    };
+    IN_PARTS.iter().any(|(table, key)| {
+        let is_part = part.strip_prefix(table).is_some_and(|rest| rest.starts_with('_'));
+        let sought = next.and_then(|next| next.split_once("Index Cond: ")).map_or("", |(_, sought)| sought);
+        is_part && !sought.trim_start_matches(['(', '"']).starts_with(key) && !how.contains("Bitmap")
+    })
+}
+
+#[test]
+fn plans_that_look_into_all_parts_are_recognised() {
+    for (line, next, all) in [
+        ("->  Index Scan using a on contents_old c_1", "      Index Cond: (message = m.\"row\")", false),
+        (
+            "->  Index Scan using a on contents_old c_1",
+            "      Index Cond: ((message > $1) AND (message < $2))",
+            false,
+        ),
+        (
+            "->  Index Scan using a on contents_old c_1",
+            "      Index Cond: ((file)::text = (b.name)::text)",
+            true,
+        ),
+        (
+            "->  Index Only Scan using b on journal_2026_11",
+            "      Index Cond: ((\"row\" >= $1) AND (\"row\" <= $2))",
+            false,
+        ),
+        ("->  Index Scan using b on journal_2026_11", "      Filter: (at > $1)", true),
+        ("->  Index Scan using b on messages m", "      Index Cond: ((id)::text = $1)", false),
+    ] {
+        assert_eq!(reads_all_parts(line, Some(&next.to_owned())), all, "{line} {next}");
+    }
 }

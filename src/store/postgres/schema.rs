@@ -27,6 +27,9 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 17, oldest: 16, text: include_str!("schema-17.sql") },
     Step { version: 18, oldest: 16, text: include_str!("schema-18.sql") },
     Step { version: 19, oldest: 16, text: include_str!("schema-19.sql") },
+    Step { version: 20, oldest: 16, text: include_str!("schema-20.sql") },
+    Step { version: 21, oldest: 16, text: include_str!("schema-21.sql") },
+    Step { version: 22, oldest: 16, text: include_str!("schema-22.sql") },
 ];
 
 /// Creates the tables, or brings them up to date, one node at a time.
@@ -39,9 +42,23 @@ pub(super) fn prepare(session: &Session, place: &Place) -> Result<(), StoreError
     done
 }
 
+/// Each step is a transaction of its own, so that one which reads a large table takes no lock that mail waits for.
 pub(super) fn prepare_by(session: &Session, place: &Place, steps: &[Step]) -> Result<(), StoreError> {
-    let failed = |error: Error| place.failed(&error);
     let newest = steps.last().map_or(0, |step| step.version);
+    while let Some(version) = next_step(session, place, steps, newest)? {
+        tracing::info!(version, "database schema brought up");
+    }
+    Ok(())
+}
+
+/// Makes the next step, unless another node is ahead. Returns its version; `None` if there is none.
+fn next_step(
+    session: &Session,
+    place: &Place,
+    steps: &[Step],
+    newest: i64,
+) -> Result<Option<i64>, StoreError> {
+    let failed = |error: Error| place.failed(&error);
     session.batch("BEGIN").map_err(failed)?;
     session.batch("SELECT pg_advisory_xact_lock(22896714941169666)").map_err(failed)?;
     let version = match found(session).map_err(failed)? {
@@ -62,7 +79,8 @@ pub(super) fn prepare_by(session: &Session, place: &Place, steps: &[Step]) -> Re
         }
         Some((version, _)) => version,
     };
-    for step in steps.iter().filter(|step| step.version > version) {
+    let next = steps.iter().find(|step| step.version > version);
+    if let Some(step) = next {
         session.batch(step.text).map_err(failed)?;
         session
             .execute(
@@ -71,9 +89,9 @@ pub(super) fn prepare_by(session: &Session, place: &Place, steps: &[Step]) -> Re
                 &[Value::Integer(step.version), Value::Integer(step.oldest)],
             )
             .map_err(failed)?;
-        tracing::info!(version = step.version, "database schema brought up");
     }
-    session.batch("COMMIT").map_err(failed)
+    session.batch("COMMIT").map_err(failed)?;
+    Ok(next.map(|step| step.version))
 }
 
 /// The version of the tables, and the oldest version of the program that can work with them.

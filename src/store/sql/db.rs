@@ -103,7 +103,7 @@ impl Connection {
         }
         if let Some(draft) = self.draft() {
             draft.added.borrow_mut().truncate(request.added);
-            draft.next_message.set(None);
+            draft.forget_numbers();
         }
         self.control("ROLLBACK TO request")
     }
@@ -141,7 +141,7 @@ impl Connection {
     /// Forgets which number the next message has, because another node may have used it.
     pub(in crate::store) fn forget_numbers(&self) {
         if let Some(draft) = self.draft() {
-            draft.next_message.set(None);
+            draft.forget_numbers();
         }
     }
 

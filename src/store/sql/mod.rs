@@ -339,6 +339,7 @@ impl UpkeepStore for SqlStore {
         self.write(move |tx| {
             if let Some(node) = &node {
                 node.seen(tx)?;
+                super::postgres::months::turn(tx, now)?;
             }
             time::note(tx, now, wall)
         })
@@ -381,6 +382,10 @@ impl UpkeepStore for SqlStore {
         let ledger = self.write(move |tx| purge::ledger(tx, before)).await?;
         self.forget_correspondents(before).await?;
         self.purge_learned(now.minus(keep.knowledge)).await?;
+        if let Some(node) = &self.node {
+            let months = node.months().clone();
+            blocking(move || months.look_after(now)).await?;
+        }
         self.recent.clear();
         Ok(Purged { contents, messages, chain, ledger, orphans: self.sweep(false).await? })
     }
