@@ -155,6 +155,7 @@ pub fn accept_foreign(
 pub(super) fn for_copying(place: &Place) -> Result<Connection, StoreError> {
     let session = place.connect(connect::Use::Setup, "copy")?;
     schema::prepare(&session, place)?;
+    months::for_copying(&session);
     Ok(Connection::Postgres(Box::new(session)))
 }
 

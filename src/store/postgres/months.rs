@@ -133,15 +133,15 @@ struct Part {
     table: &'static str,
     key: &'static str,
     name: String,
-    /// The messages from this one on; `None` for those from the beginning.
+    /// The messages from this one on; `None` for those from the beginning, and the rest.
     from: Option<i64>,
-    /// The messages below this one.
-    below: i64,
+    /// The messages below this one; `None` for the rest.
+    below: Option<i64>,
     /// Whether it has any space.
     spacious: bool,
 }
 
-/// The parts of all tables without the rests.
+/// The parts of all tables.
 fn parts(session: &Session) -> Result<Vec<Part>, Error> {
     let mut all = Vec::new();
     for (table, key, shift) in TABLES {
@@ -149,7 +149,7 @@ fn parts(session: &Session) -> Result<Vec<Part>, Error> {
             "SELECT c.relname::text, (substring(bound FROM 'FROM \\([^0-9M]*([0-9]+)'))::BIGINT >> ?2::INT, \
              (substring(bound FROM 'TO \\([^0-9M]*([0-9]+)'))::BIGINT >> ?2::INT, pg_relation_size(c.oid) > 0 \
              FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid, pg_get_expr(c.relpartbound, c.oid) bound \
-             WHERE i.inhparent = to_regclass(?1) AND bound <> 'DEFAULT' ORDER BY c.relname",
+             WHERE i.inhparent = to_regclass(?1) ORDER BY c.relname",
             &[Value::Text(table), Value::Integer(shift.into())],
         )?;
         all.extend(rows.iter().map(|row| Part {
@@ -167,16 +167,36 @@ fn parts(session: &Session) -> Result<Vec<Part>, Error> {
 /// Makes the parts of this month and the next ones, unless they are there; and those that numbers come to if they are
 /// ahead of the month, because one had more mail than numbers.
 pub(super) fn ahead(session: &Session, now: Timestamp) {
+    make(session, now, false);
+}
+
+/// The same for an empty database into which a store is copied: its messages may be of any month, and their parts could
+/// not be made once they stand in the rest.
+pub(super) fn for_copying(session: &Session) {
+    make(session, Timestamp(i64::MAX), true);
+}
+
+fn make(session: &Session, now: Timestamp, all: bool) {
     let there = wanted(session, now).and_then(|months| Ok((months, parts(session)?)));
-    let (months, parts) = match there {
+    let (mut months, parts) = match there {
         Ok(there) => there,
         Err(error) => return tracing::warn!(%error, "the parts of the journal cannot be listed"),
     };
+    if all
+        && let (Some(first), Some(last)) =
+            (parts.iter().filter_map(|part| part.below).min(), months.last().copied())
+    {
+        months.extend((first >> BITS..last.0).map(Month));
+    }
     for (table, _, shift) in TABLES {
         for month in &months {
             let (from, below) = (month.base(), month.after(1).base());
-            let mut same = parts.iter().filter(|part| part.table == table);
-            if same.any(|part| part.below > from && part.from.is_none_or(|other| other < below)) {
+            let overlaps = |part: &Part| {
+                part.table == table
+                    && part.below.is_some_and(|other| other > from)
+                    && part.from.is_none_or(|other| other < below)
+            };
+            if parts.iter().any(overlaps) {
                 continue;
             }
             let name = month.part(table);
@@ -205,7 +225,7 @@ fn wanted(session: &Session, now: Timestamp) -> Result<BTreeSet<Month>, Error> {
 }
 
 /// Takes away the parts of past months of which nothing is left. That of all before the first month stays, for a copied
-/// store may fill it; its space is freed.
+/// store may fill it, and so does the rest; their space is freed.
 pub(super) fn clear(session: &Session) {
     let parts = match parts(session) {
         Ok(parts) => parts,
@@ -228,14 +248,16 @@ pub(super) fn clear(session: &Session) {
 /// Whether nothing is left in a part, and nothing will come: numbers have passed it, and for the journal there is no
 /// message any more of which it could speak.
 fn is_over(session: &Session, part: &Part) -> Result<bool, Error> {
-    let Some(from) = part.from else { return Ok(part.spacious && is_empty(session, part)?) };
-    let passed = session.query(&format!("SELECT 1 WHERE ?1 <= {REACHED}"), &[Value::Integer(part.below)])?;
+    let (Some(from), Some(below)) = (part.from, part.below) else {
+        return Ok(part.spacious && is_empty(session, part)?);
+    };
+    let passed = session.query(&format!("SELECT 1 WHERE ?1 <= {REACHED}"), &[Value::Integer(below)])?;
     if passed.is_empty() {
         return Ok(false);
     }
     let spoken_of = "SELECT 1 FROM messages WHERE row >= ?1 AND row < ?2 LIMIT 1";
     if part.table == "journal"
-        && !session.query(spoken_of, &[Value::Integer(from), Value::Integer(part.below)])?.is_empty()
+        && !session.query(spoken_of, &[Value::Integer(from), Value::Integer(below)])?.is_empty()
     {
         return Ok(false);
     }

@@ -124,6 +124,30 @@ async fn a_month_turns_while_two_nodes_accept() {
     assert!(is_whole(&one).await);
 }
 
+/// A turn that was undone is made when the time is noted again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_that_was_undone_is_made_again() {
+    let (database, month) = (Database::new(), this_month());
+    let store = open(&database, "one");
+    begin(&database, month, &[&store]).await;
+    accept(&store, 1).await;
+    let next = month.after(1);
+    set_clock(&database, within(next));
+    let refused: Result<(), StoreError> = store
+        .write(move |tx| {
+            months::turn(tx, within(next))?;
+            Err(StoreError::Fenced.into())
+        })
+        .await;
+    assert!(matches!(refused, Err(StoreError::Fenced)));
+    accept(&store, 2).await;
+    assert_eq!(highest(&database), month.base() + 1);
+    begin(&database, next, &[&store]).await;
+    accept(&store, 3).await;
+    assert_eq!(highest(&database), next.base());
+    assert!(is_whole(&store).await);
+}
+
 /// The journal of a message stands in its month's part, whenever it is written.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_journal_of_a_message_stays_in_its_month() {
@@ -320,6 +344,6 @@ async fn a_copy_keeps_the_numbers_of_months() {
     let store = open(&back, "one");
     accept(&store, 3).await;
     assert_eq!(highest(&back), highest(&database) + 1);
-    assert_eq!(count(&back, "contents"), 3);
+    assert_eq!((count(&back, "contents"), count(&back, "contents_rest")), (3, 0));
     assert!(is_whole(&store).await);
 }
