@@ -191,6 +191,7 @@ fn insert_rows(
 }
 
 /// The number of the next message. Numbers are never given twice, not even after a purge.
+/// `last_purged` says which were given, and with PostgreSQL also from where they go on in a new month.
 fn next_row(tx: &Connection) -> Result<i64, Failure> {
     let next = tx.draft().map(|draft| &draft.next_message);
     let row = match next.and_then(std::cell::Cell::get) {
