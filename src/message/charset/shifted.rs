@@ -290,7 +290,11 @@ mod tests {
             for cell in 0x21..0x7f_u8 {
                 let pair = [row | 0x80, cell | 0x80];
                 let (text, _) = EUC_JP.decode_without_bom_handling(&pair);
-                assert_eq!(text.chars().collect::<Vec<_>>(), [JAPANESE[place([row, cell])]], "{row:x} {cell:x}");
+                assert_eq!(
+                    text.chars().collect::<Vec<_>>(),
+                    [JAPANESE[place([row, cell])]],
+                    "{row:x} {cell:x}"
+                );
                 let twice = [pair, pair].concat();
                 assert_eq!(EUC_JP.decode_without_bom_handling(&twice).0, text.repeat(2));
             }
