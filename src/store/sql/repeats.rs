@@ -48,14 +48,15 @@ pub(in crate::store) struct First {
 }
 
 impl Repeats {
-    /// Fills the tables with the last 24 hours. They are read in the order of their rows, from the first one that came
-    /// in that time: by their ids, each would be looked up.
+    /// Fills the tables with the last 24 hours. They are read in the order of their rows, from the lowest one that came
+    /// in that time: by their ids, each would be looked up. The one with the first id is not always the lowest: within a
+    /// millisecond ids are in no order, and a clock may have been set back.
     pub(in crate::store) fn load(&mut self, db: &Connection, now: Timestamp) -> Result<(), Failure> {
         let since = now.minus(SPAN);
         let first = Id::new(since, 0);
         let mut select = db.prepare_cached(
             "SELECT row, received, fork, coalesce(keys, people) FROM messages WHERE fork IS NOT NULL AND row >= \
-             coalesce((SELECT row FROM messages WHERE id >= ?1 ORDER BY id LIMIT 1), 9223372036854775807) ORDER BY row",
+             coalesce((SELECT min(row) FROM messages WHERE id >= ?1), 9223372036854775807) ORDER BY row",
         )?;
         let mut rows = select.query([first.as_str()])?;
         while let Some(row) = rows.next()? {
