@@ -87,6 +87,18 @@ fn play_all(seeds: std::ops::Range<u64>, ground: &Ground) -> (usize, Vec<u64>) {
     })
 }
 
+/// Histories that broke a promise once: what was received before a start was forgotten if its ids were in another order
+/// than its rows (2791, 3788); a copy dropped on its way arrived, and the next one was not marked (2627, 2645, 3326).
+const BROKE_ONCE: [u64; 5] = [2627, 2645, 2791, 3326, 3788];
+
+#[test]
+fn every_promise_holds_in_histories_that_broke_one_once() {
+    let ground = Ground::sqlite();
+    for seed in BROKE_ONCE {
+        play(seed, &ground);
+    }
+}
+
 #[test]
 fn every_promise_holds_in_every_history_on_sqlite() {
     play_some(number("SIMULATION_HISTORIES").unwrap_or(100), &Ground::sqlite());

@@ -486,7 +486,9 @@ impl Model {
                 Fate::Delivered(_) => person.state = State::Delivered,
                 Fate::Failed(_) => person.state = State::Failed,
                 Fate::Deferred(_) | Fate::Uncertain(_) if old => person.state = State::Failed,
-                Fate::Deferred(_) | Fate::Uncertain(_) if dropped => {}
+                Fate::Deferred(_) if dropped => {}
+                // They may have it, if the mail is sent again.
+                Fate::Uncertain(_) if dropped => person.lost = true,
                 Fate::Deferred(_) => person.due = again,
                 Fate::Uncertain(_) => (person.due, person.lost) = (again, true),
                 Fate::NotTried(_) | Fate::Postponed(..) => {

@@ -16,6 +16,7 @@ use crate::lifecycle::repeats::{Before, Earlier, SPAN};
 use crate::message::Fork;
 use crate::message::fork::ForkGroup;
 use crate::rewrite::Delivery;
+use crate::store::DeliveryState;
 use crate::store::sql::db::{Connection, OptionalExtension};
 use std::collections::hash_map::{Entry, RandomState};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -313,7 +314,7 @@ fn given_up(
 }
 
 /// The recipients who may have a copy of a message: one of this transaction, or of an earlier one with the same fork
-/// (`transactions` are all of its mail), was given up or withdrawn, but may have arrived.
+/// (`transactions` are all of its mail), was given up or withdrawn, but may have arrived, or arrived after all.
 pub(in crate::store) fn uncertain(
     tx: &Connection,
     message: i64,
@@ -326,6 +327,12 @@ pub(in crate::store) fn uncertain(
     for row in before {
         if earlier(tx, row)?.map(|one| one.fork) == fork {
             all.extend(given_up(tx, row, at)?.1);
+            // A copy that was dropped on its way, and recorded as delivered after the mail was sent again.
+            each_copy(tx, "NOT IN", [keys::base(row), keys::last(row)], |copy, to| {
+                if copy.state == DeliveryState::Delivered {
+                    all.extend(to);
+                }
+            })?;
         }
     }
     Ok(all)
