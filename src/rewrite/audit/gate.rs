@@ -29,10 +29,11 @@ mod signs;
 use super::Needles;
 use super::fold::Fold;
 use super::join::{Lines, may_join};
+use super::lines;
 use super::reading::{doubles_quotes, is_escaped_tag};
 use super::tokens::{EARLIER, LATER};
 use memchr::{memchr_iter, memchr2_iter, memchr3_iter};
-use signs::Signs;
+use signs::{Sign, Signs};
 
 /// How many octets are tested together.
 const MANY: usize = 32;
@@ -125,7 +126,7 @@ impl Gate {
             return true;
         }
         let signs = Signs { needles, text: &self.text, tags: self.holds.tags, is_over };
-        let mut asking = Asking { signs, holds: self.holds, hidden: 0 };
+        let mut asking = Asking { signs, holds: self.holds, joins: None, hidden: 0 };
         let is_open = asking.is_open(self.asked, until);
         self.sample.hidden += asking.hidden;
         is_open
@@ -136,6 +137,8 @@ impl Gate {
 struct Asking<'a> {
     signs: Signs<'a>,
     holds: Holds,
+    /// Whether the ends of lines that are escaped join them, once that was asked.
+    joins: Option<bool>,
     /// Octets that some view does not show.
     hidden: usize,
 }
@@ -175,9 +178,18 @@ impl Asking<'_> {
         if self.holds.is_html && self.holds.tags && is_escaped_tag(&self.signs.text[at..]) {
             return true;
         }
-        let hidden = self.signs.examine(at);
-        self.hidden += hidden.unwrap_or_default();
-        hidden.is_none()
+        let (end, joins) = match self.signs.examine(at) {
+            Sign::Matters => return true,
+            Sign::LineEnd(end) => (end, self.joins_escaped_lines()),
+            Sign::Nothing(end) => (end, false),
+        };
+        self.hidden += end.saturating_sub(at + 2);
+        joins
+    }
+
+    /// Whether lines may be joined that were broken before the text was escaped. Asked once for all of the text.
+    fn joins_escaped_lines(&mut self) -> bool {
+        *self.joins.get_or_insert_with(|| lines::may_join(b"", self.signs.text))
     }
 
     /// Whether views of a page may drop tags that were not dropped before: in joined lines, and in a text whose quotes

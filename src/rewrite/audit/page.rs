@@ -152,8 +152,8 @@ impl Page {
     fn whole(&mut self, bytes: &[u8], shown: &mut Vec<u8>) -> Option<usize> {
         let closing = bytes[0] == b'/';
         let start = usize::from(closing);
-        let end = start + bytes[start..].iter().position(|&byte| ends_name(byte))?;
         bytes.get(start).filter(|byte| byte.is_ascii_alphabetic())?;
+        let end = start + bytes[start..].iter().position(|&byte| ends_name(byte))?;
         let (mut at, mut differs) = (end, false);
         loop {
             at += bytes[at..].iter().position(|byte| !byte.is_ascii_whitespace() && *byte != b'/')?;

@@ -3,7 +3,7 @@
 //! It is certain if the octets of the escape follow each other, and if what follows them ends it in every view. Views
 //! that join lines, drop tags or decode other escapes may read something else where that is not so.
 
-use super::signs::{Next, Signs, is_active, may_continue};
+use super::signs::{LAYERS, Next, Signs, is_active, may_continue};
 use crate::message::invisible::is_invisible;
 use crate::message::walk::hex_digit;
 use markup5ever::data::{C1_REPLACEMENTS, NAMED_ENTITIES};
@@ -11,13 +11,10 @@ use unicode_normalization::UnicodeNormalization;
 
 /// The maximum length of the name or the number of a reference that is examined. Decoders take somewhat more.
 const LONGEST: usize = 32;
-
 /// The maximum number of hexadecimal digits behind a backslash.
 const CODE: usize = 6;
 /// How many `=` in a row are examined.
 const SIGNS: usize = 80;
-/// How many escapes that could begin before an escape are followed.
-const LAYERS: u8 = 4;
 
 /// What views read where an escape could begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +45,7 @@ impl Signs<'_> {
             },
             b'%' if matches!(self.text.get(next), Some(b'u' | b'U')) => Escape::Unknown,
             b'%' => match self.digits(next, layer) {
-                Escape::Octet(lead @ (0xe2 | 0xef), end) => self.letter(lead, end),
+                Escape::Octet(lead @ (0xe2 | 0xef), end) => self.letter(lead, end, layer),
                 other => other,
             },
             b'&' => self.reference(next, layer),
@@ -65,8 +62,8 @@ impl Signs<'_> {
         }
         // A second sign may be dropped at the end of a line.
         let signs = self.text[next..].iter().take(SIGNS).take_while(|octet| **octet == b'=').count();
-        match self.peek(next + signs, 0) {
-            Next::Plain(octet, end) if octet.is_ascii_hexdigit() => match self.peek(end, 0) {
+        match self.peek(next + signs, layer) {
+            Next::Plain(octet, end) if octet.is_ascii_hexdigit() => match self.peek(end, layer) {
                 Next::Plain(octet, _) if !octet.is_ascii_hexdigit() => Escape::None,
                 Next::Blank | Next::End => Escape::None,
                 Next::Sign(at) if self.ends(at, layer) => Escape::None,
@@ -79,7 +76,7 @@ impl Signs<'_> {
     }
 
     /// A letter of three octets, which may look like a sign. The others follow its first in percent-encoding.
-    fn letter(&self, lead: u8, next: usize) -> Escape {
+    fn letter(&self, lead: u8, next: usize, layer: u8) -> Escape {
         let octet = |at: usize| match self.text.get(at..at + 3) {
             Some([b'%', high, low]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 Some(hex_digit(*high) << 4 | hex_digit(*low))
@@ -93,7 +90,7 @@ impl Signs<'_> {
             return shown((letter, '\0'), next + 6);
         }
         // It is not completed before what no view drops.
-        match self.peek(next, 0) {
+        match self.peek(next, layer) {
             Next::Plain(0..0x80, end) if end == next + 1 => Escape::Letter(next),
             _ => Escape::Unknown,
         }
@@ -101,7 +98,7 @@ impl Signs<'_> {
 
     /// What a backslash and the text at `next` stand for, in all the languages that views know.
     fn backslash(&self, next: usize, layer: u8) -> Escape {
-        let octet = match self.peek(next, 0) {
+        let octet = match self.peek(next, layer) {
             Next::Plain(octet, end) if end == next + 1 => octet,
             Next::Sign(at) if at == next && self.escape(self.text[at], at + 1, layer + 1) == Escape::None => {
                 self.text[at]
@@ -114,17 +111,17 @@ impl Signs<'_> {
             b'r' => Escape::Octet(b'\r', next + 1),
             b't' => Escape::Octet(b' ', next + 1),
             b'u' | b'U' | b'x' | b'\'' => Escape::Unknown,
-            _ if octet.is_ascii_hexdigit() => self.code(next),
+            _ if octet.is_ascii_hexdigit() => self.code(next, layer),
             _ if octet.is_ascii_punctuation() => Escape::Octet(octet, next + 1),
             _ => Escape::None,
         }
     }
 
     /// A letter by its number, behind a backslash: hexadecimal in CSS, octal in C.
-    fn code(&self, next: usize) -> Escape {
+    fn code(&self, next: usize, layer: u8) -> Escape {
         let text = &self.text[next..];
         let length = text.iter().take(CODE).take_while(|octet| octet.is_ascii_hexdigit()).count();
-        let is_over = match self.peek(next + length, 0) {
+        let is_over = match self.peek(next + length, layer) {
             Next::Plain(octet, _) => length == CODE || !octet.is_ascii_hexdigit(),
             Next::Blank | Next::End => true,
             Next::Sign(_) | Next::Unknown => false,
@@ -152,7 +149,7 @@ impl Signs<'_> {
     fn reference(&self, next: usize, layer: u8) -> Escape {
         let text = &self.text[next..];
         if text.first() == Some(&b'#') {
-            return self.number(next + 1);
+            return self.number(next + 1, layer);
         }
         match text {
             // Most references.
@@ -170,7 +167,7 @@ impl Signs<'_> {
                 Some(letters) => short = shown(letters, next + end),
             }
         }
-        match self.peek(next + length, 0) {
+        match self.peek(next + length, layer) {
             Next::Plain(b';', end) if end == next + length + 1 => entity(&self.text[next..end])
                 .filter(|letters| letters.0 != '\0')
                 .map_or(short, |letters| shown(letters, end)),
@@ -205,12 +202,12 @@ impl Signs<'_> {
     }
 
     /// A reference by the number at `next`.
-    fn number(&self, next: usize) -> Escape {
+    fn number(&self, next: usize, layer: u8) -> Escape {
         let is_hex = matches!(self.text.get(next), Some(b'x' | b'X'));
         let (radix, start) = if is_hex { (16, next + 1) } else { (10, next) };
         let is_digit = |octet: &&u8| char::from(**octet).is_digit(radix);
         let length = self.text[start..].iter().take(LONGEST).take_while(is_digit).count();
-        let end = match self.peek(start + length, 0) {
+        let end = match self.peek(start + length, layer) {
             Next::Plain(b';', end) if end == start + length + 1 => end,
             Next::Plain(octet, end) if end == start + length + 1 && !octet.is_ascii_alphanumeric() => end - 1,
             Next::Blank | Next::End => start + length,

@@ -1,13 +1,10 @@
 //! What a separator, or an octet that can begin an escape, stands for in any view of the text around it.
 
-use super::super::{Needles, lines};
+use super::super::Needles;
 use super::escaped::Escape;
 
-/// The octets before the end of an escaped line end, and behind it, that decide whether it joins lines.
-const BEFORE: usize = 80;
-const AFTER: usize = 64;
-/// How many escapes inside each other are followed.
-const LAYERS: u8 = 4;
+/// How many escapes and tags inside each other are followed.
+pub(super) const LAYERS: u8 = 4;
 /// The maximum length of an address or a link in brackets.
 const BRACKET: usize = 200;
 /// The maximum length of a domain that is examined.
@@ -22,6 +19,17 @@ pub(super) enum Next {
     Blank,
     End,
     Unknown,
+}
+
+/// What a sign is to the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// A view may read a separator with a domain that matters, or a tag.
+    Matters,
+    /// The end of a line, escaped, up to this place: it matters if some reader joins these lines.
+    LineEnd(usize),
+    /// Nothing, up to this place.
+    Nothing(usize),
 }
 
 /// A text, and what is searched for.
@@ -52,32 +60,27 @@ impl Signs<'_> {
         self.text.get(at).copied()
     }
 
-    /// Whether a view may read a separator with a domain that matters from the octet at `at`: `None` if so. Otherwise
-    /// how many octets a view may drop there.
-    pub(super) fn examine(&self, at: usize) -> Option<usize> {
-        self.shows(self.text[at], at + 1, 0).map(|end| end.saturating_sub(at + 2))
+    /// What views may read from the octet at `at`.
+    pub(super) fn examine(&self, at: usize) -> Sign {
+        self.shows(self.text[at], at + 1, 0)
     }
 
-    /// The same for an octet as a view shows it, before the text at `next`: `None` if it matters, else where it ends.
-    fn shows(&self, octet: u8, next: usize, layer: u8) -> Option<usize> {
+    /// The same for an octet as a view shows it, before the text at `next`.
+    fn shows(&self, octet: u8, next: usize, layer: u8) -> Sign {
         let separates = matches!(octet, b'@' | b'=' | b'%') && self.separates(octet, next);
         if separates || layer > LAYERS {
-            return None;
+            return Sign::Matters;
         }
         match octet {
             b'=' | b'%' | b'&' | b'\\' => match self.escape(octet, next, 0) {
-                Escape::None => Some(next),
+                Escape::None => Sign::Nothing(next),
                 Escape::Octet(octet, end) => self.shows(octet, end, layer + 1),
-                Escape::Letter(end) => Some(end),
-                Escape::Unknown => None,
+                Escape::Letter(end) => Sign::Nothing(end),
+                Escape::Unknown => Sign::Matters,
             },
-            b'<' if self.tags && layer > 0 => (!self.is_tag(next)).then_some(next),
-            // Lines may be joined that were broken before the text was escaped.
-            b'\n' if layer > 0 => {
-                let around = self.text.get(next.saturating_sub(BEFORE)..self.text.len().min(next + AFTER));
-                (!around.is_some_and(|around| lines::may_join(b"", around))).then_some(next)
-            }
-            _ => Some(next),
+            b'<' if self.tags && layer > 0 && self.is_tag(next) => Sign::Matters,
+            b'\n' if layer > 0 => Sign::LineEnd(next),
+            _ => Sign::Nothing(next),
         }
     }
 
@@ -89,7 +92,7 @@ impl Signs<'_> {
     fn is_tag_in(&self, at: usize, layer: u8) -> bool {
         match self.peek(at, layer) {
             Next::Plain(octet, _) => octet.is_ascii_alphabetic() || matches!(octet, b'/' | b'!' | b'?'),
-            Next::Sign(at) => self.is_escape(at),
+            Next::Sign(at) => self.escape(self.text[at], at + 1, layer) != Escape::None,
             Next::Unknown => true,
             Next::Blank | Next::End => false,
         }
@@ -117,6 +120,7 @@ impl Signs<'_> {
         }
     }
 
+    /// The next octet from `at` on, behind so many escapes and tags that are open.
     pub(super) fn peek(&self, mut at: usize, layer: u8) -> Next {
         let mut is_joined = false;
         loop {
@@ -147,11 +151,6 @@ impl Signs<'_> {
             }
             at += 1;
         }
-    }
-
-    /// Whether some view may read an escape at `at`.
-    pub(super) fn is_escape(&self, at: usize) -> bool {
-        self.escape(self.text[at], at + 1, 0) != Escape::None
     }
 
     /// Whether this separator is followed by something that can be a domain that matters.

@@ -313,6 +313,22 @@ fn at_every_border() {
     }
 }
 
+/// Escapes and tags that could begin inside each other, without an end, are followed for a few layers only: a thread
+/// with a small stack is enough for them.
+#[test]
+fn what_could_be_inside_each_other_is_not_followed_for_ever() {
+    let texts = ["%<", "=<", "&<", "\\<", "%4<", "&a<", "&#<", "<%=<", "&amp;<", "%3C%"];
+    let work = move || {
+        let needles = needles(&NARROW);
+        for (text, is_html) in texts.iter().flat_map(|text| [(text, false), (text, true)]) {
+            let mut gate = super::Gate::new(super::Holds { tokens: true, tags: true, is_html });
+            gate.feed(&needles, text.repeat(16 * 1_024).as_bytes());
+            gate.finish(&needles);
+        }
+    };
+    std::thread::Builder::new().stack_size(192 * 1_024).spawn(work).unwrap().join().unwrap();
+}
+
 /// Every character that a separator or an escape may be made of is one that the gate knows.
 #[test]
 fn characters_that_are_signs() {

@@ -125,3 +125,19 @@ proptest! {
         prop_assert_eq!(shown(&html).0, by_html5ever(&html));
     }
 }
+
+/// However signs follow each other, none is looked at again for each that came before: each text is one piece of 256
+/// KiB, which takes milliseconds, and many seconds otherwise.
+#[test]
+fn a_page_is_read_once() {
+    const PIECES: [&str; 10] = ["<", "%", "=", "\"", "a", "/", " ", "<a ", "<a b='", "<!-"];
+    for (one, other) in PIECES.iter().flat_map(|one| PIECES.iter().map(move |other| (*one, *other))) {
+        let text = [one, other].concat();
+        let text = text.repeat(256 * 1_024 / text.len());
+        let start = std::time::Instant::now();
+        let (mut shown, mut aside) = (Vec::new(), Vec::new());
+        Page::default().feed(text.as_bytes(), &mut shown, &mut aside);
+        let took = start.elapsed();
+        assert!(took < std::time::Duration::from_secs(4), "{one:?} and {other:?}: {took:?}");
+    }
+}
