@@ -261,6 +261,29 @@ pub(in crate::store) async fn lists_within_a_scope(harness: &impl Harness) {
     follows_decisions(&*store, one).await;
 }
 
+/// After the clock was set back, the mail of a time is listed wherever its rows are; others of that hour may be, too.
+pub(in crate::store) async fn a_clock_that_was_set_back_leaves_no_held_mail_out(harness: &impl Harness) {
+    let store = harness.open();
+    let mut ids = Vec::new();
+    for (random, minute) in [(1, 40), (2, 10), (3, 20)] {
+        let mut new = held_message(random, &["a@x.example"]);
+        (new.received, new.id) = (at(minute), Id::new(at(minute), random));
+        ids.push(new.id);
+        store.accept(new).await.unwrap();
+    }
+    let all = || HeldQuery::new(Scope::All);
+    for (query, wanted) in [
+        (HeldQuery { since: Some(at(15)), ..all() }, [0, 2]),
+        (HeldQuery { before: Some(at(30)), ..all() }, [1, 2]),
+    ] {
+        let listed = found(&*store, query.clone()).await;
+        assert!(wanted.iter().all(|one| listed.contains(&ids[*one])), "{query:?}: {listed:?}");
+    }
+    for nothing in [HeldQuery { since: Some(at(500)), ..all() }, HeldQuery { before: Some(at(1)), ..all() }] {
+        assert_eq!(found(&*store, nothing).await, []);
+    }
+}
+
 async fn follows_decisions(store: &dyn Store, id: Id) {
     let decision = HeldDecision::new(id, HeldState::Returned, "soumu", at(10), "");
     store.decide(decision).await.unwrap();

@@ -50,6 +50,12 @@ pub(in crate::store) async fn the_same_is_kept_once(harness: &impl Harness) {
     let first = passed(1, &["A@x.example", "b@y.example"]);
     store.accept(first.clone()).await.unwrap();
     assert_eq!(original(&store.accept(passed(2, &["a@X.example"])).await), Some(first.id));
+    // Another mail comes after the clock was set back: its row is higher, and its id is lower.
+    let mut back = message(0, &[&["d@x.example"]], InitialState::Ready);
+    back.received = Timestamp(NOW.0 - 1_800_000);
+    back.id = Id::new(back.received, 0);
+    back.fork = Some(fork("another", "text"));
+    store.accept(back).await.unwrap();
     drop(store);
     let store = harness.open();
     store.recover(at(1)).await.unwrap();
@@ -123,6 +129,23 @@ pub(in crate::store) async fn what_is_dropped_on_its_way_may_come_again_later(ha
         let claim = store.claim(at(1), 1, LEASE).await.unwrap().remove(0);
         store.record(result(&claim, at(1), &[(to, DeliveryState::Delivered)])).await.unwrap();
     }
+}
+
+/// A copy that was dropped on its way may be recorded as delivered only after the mail came again: then that is sent as
+/// a possible duplicate, too.
+pub(in crate::store) async fn what_arrived_after_all_is_sent_again_marked(harness: &impl Harness) {
+    let store = harness.open();
+    let first = passed(1, &["a@x.example"]);
+    store.accept(first.clone()).await.unwrap();
+    let claim = store.claim(NOW, 1, LEASE).await.unwrap().remove(0);
+    let one = QueueFilter { id: Some(first.id.to_string()), ..QueueFilter::default() };
+    assert_eq!(store.change_queue(&one, QueueChange::Drop, "root", NOW).await.unwrap(), 1);
+    let mut held = in_place(2, &["a@x.example"], ForkRelation::default());
+    (held.received, held.id) = (at(10), Id::new(at(10), 2));
+    store.accept(held.clone()).await.unwrap();
+    store.record(result(&claim, at(10), &[("a@x.example", DeliveryState::Delivered)])).await.unwrap();
+    store.decide(released(&held, &[])).await.unwrap();
+    assert!(store.claim(at(10), 1, LEASE).await.unwrap().remove(0).possible_duplicate);
 }
 
 /// Whoever may have a copy that was given up is sent another one as a possible duplicate: at once, or when the mail

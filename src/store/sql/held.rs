@@ -7,7 +7,7 @@
 use super::encode::{from_json, from_people};
 use super::error::Failure;
 use super::terms::{AS_IS, EVERYTHING, LONGEST, MOST_ADDRESSES, Phrase, folded, person, phrase, scope_terms};
-use super::{codes, read};
+use super::{codes, read, since};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::records::{Reason, told};
@@ -280,16 +280,13 @@ fn found(db: &Connection, query: &HeldQuery, most: usize) -> Result<Vec<i64>, Fa
 /// The rows within the times and the page of a query; `None` if there are none.
 fn bounds(db: &Connection, query: &HeldQuery) -> Result<Option<(i64, i64)>, Failure> {
     let (mut low, mut high) = (0, i64::MAX);
-    let mut first_from = db.prepare_cached("SELECT row FROM messages WHERE id >= ?1 ORDER BY id LIMIT 1")?;
-    let mut first = |at: Timestamp| -> Result<Option<i64>, Failure> {
-        Ok(first_from.query_row([Id::new(at, 0).as_str()], |row| row.get(0)).optional()?)
-    };
     if let Some(since) = query.since {
-        let Some(row) = first(since)? else { return Ok(None) };
+        let Some(row) = since::first_since(db, since)? else { return Ok(None) };
         low = row;
     }
     if let Some(before) = query.before {
-        high = first(before)?.map_or(high, |row| row - 1);
+        let Some(row) = since::last_before(db, before)? else { return Ok(None) };
+        high = row;
     }
     if let Some(after) = query.after {
         match read::row_of(db, after) {

@@ -64,6 +64,7 @@ mod record;
 pub(super) mod repeats;
 mod sending;
 mod shared;
+mod since;
 pub(super) mod taken;
 mod telling;
 pub(super) mod terms;

@@ -2,11 +2,11 @@
 
 use super::encode::{sender_of, to_json};
 use super::error::Failure;
-use super::{codes, terms};
+use super::{codes, since, terms};
 use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::store::known::{Activity, Day, PACES, Tally};
-use crate::store::sql::db::{Connection, OptionalExtension, params};
+use crate::store::sql::db::{Connection, params};
 use crate::store::{HeldState, Scope};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,10 +32,7 @@ impl Span {
     pub(in crate::store) fn of(db: &Connection, scope: &Scope, since: Timestamp) -> Result<Self, Failure> {
         // As in the summary: ids begin with the time, and one more hour covers a clock that was set back.
         let from = Id::new(since.minus(Duration::from_hours(1)), 0);
-        let first: Option<i64> = db
-            .prepare_cached("SELECT row FROM messages WHERE id >= ?1 AND received >= ?2 ORDER BY id LIMIT 1")?
-            .query_row(params![from.as_str(), since.0], |row| row.get(0))
-            .optional()?;
+        let first = since::first_since(db, since)?;
         let terms = match scope {
             Scope::All => None,
             Scope::Of { .. } => Some(to_json(&terms::scope_terms(scope))?),

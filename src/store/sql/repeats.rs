@@ -55,9 +55,10 @@ impl Repeats {
     pub(in crate::store) fn load(&mut self, db: &Connection, now: Timestamp) -> Result<(), Failure> {
         let since = now.minus(SPAN);
         let first = Id::new(since, 0);
+        // The sum keeps planners from looking for the lowest row among all, from the oldest on.
         let mut select = db.prepare_cached(
             "SELECT row, received, fork, coalesce(keys, people) FROM messages WHERE fork IS NOT NULL AND row >= \
-             coalesce((SELECT min(row) FROM messages WHERE id >= ?1), 9223372036854775807) ORDER BY row",
+             coalesce((SELECT min(row + 0) FROM messages WHERE id >= ?1), 9223372036854775807) ORDER BY row",
         )?;
         let mut rows = select.query([first.as_str()])?;
         while let Some(row) = rows.next()? {

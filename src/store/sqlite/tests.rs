@@ -54,6 +54,8 @@ contract_tests! { Folder::new();
     transactions_are_one_item, an_item_is_decided_whole, taking_held_mail_back_is_undone,
     delayed_mail_is_taken_back, delayed_mail_goes_now_or_is_held, a_release_is_undone_before_it_leaves, an_undone_release_is_no_failure,
     an_undone_release_joins_what_waits, what_is_dropped_on_its_way_may_come_again_later,
+    what_arrived_after_all_is_sent_again_marked,
+    a_clock_that_was_set_back_leaves_no_held_mail_out,
     what_may_have_arrived_is_sent_again_marked,
     circles_come_and_go, connections_read_after_a_rest, the_chain_holds,
     what_is_learned_counts_once, strangers_are_told_apart, people_are_forgotten, knowledge_has_its_time,
