@@ -56,6 +56,10 @@ pub(in crate::store) fn to_delivery(code: i64) -> Option<DeliveryState> {
     })
 }
 
+/// All states of held mail.
+pub(super) const HELD_STATES: [HeldState; 4] =
+    [HeldState::Held, HeldState::Released, HeldState::Returned, HeldState::Expired];
+
 pub(in crate::store) fn held(state: HeldState) -> i64 {
     match state {
         HeldState::Held => 0,

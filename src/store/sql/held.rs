@@ -4,28 +4,21 @@
 //! condition leads: its ranges are merged, newest first, and each message they yield is checked against the
 //! others until the page is full. The rarest condition leads, so that few messages need to be checked.
 
-use super::encode::{from_json, from_people};
 use super::error::Failure;
 use super::terms::{AS_IS, EVERYTHING, LONGEST, MOST_ADDRESSES, Phrase, folded, person, phrase, scope_terms};
-use super::{codes, read, since};
-use crate::clock::Timestamp;
+use super::{codes, lines, read, since};
 use crate::id::Id;
-use crate::records::{Reason, told};
-use crate::store::sql::db::{Connection, Dialect, OptionalExtension, Owned, Row, params};
-use crate::store::{HeldLine, HeldPage, HeldQuery, HeldRow, HeldState, Order, Scope, StoreError};
+use crate::store::sql::db::{Connection, Dialect, OptionalExtension, Owned, Row};
+use crate::store::{HeldPage, HeldQuery, HeldRow, HeldState, Order, Scope, StoreError};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// A condition with fewer rows than this is rare, and leads.
 const FEW: i64 = 2_000;
-/// The number of recipients that a line shows.
-const SHOWN: usize = 5;
 /// The maximum number of rows in a page.
 const MOST: usize = 500;
 /// The maximum that is counted.
 const MOST_COUNTED: usize = 10_000;
-const STATES: [HeldState; 4] =
-    [HeldState::Held, HeldState::Released, HeldState::Returned, HeldState::Expired];
 
 /// A query has a condition that nothing can meet.
 struct Impossible;
@@ -125,9 +118,14 @@ impl Sql {
             for table in condition.tables() {
                 union(self);
                 let matches = self.matches(table, &phrase);
+                // The sum keeps PostgreSQL from reading all numbers within the bounds beside the index of pairs.
+                let number = match self.dialect {
+                    Dialect::Sqlite => "rowid",
+                    Dialect::Postgres => "rowid + 0",
+                };
                 let _ = write!(
                     self.text,
-                    "SELECT rowid AS message FROM {table} WHERE {matches} AND rowid BETWEEN {low} AND {high}"
+                    "SELECT rowid AS message FROM {table} WHERE {matches} AND {number} BETWEEN {low} AND {high}"
                 );
             }
         }
@@ -188,10 +186,7 @@ impl Condition {
 pub(in crate::store) fn page(db: &Connection, query: &HeldQuery) -> Result<HeldPage, Failure> {
     let limit = query.limit.clamp(1, MOST);
     let found = found(db, query, limit + 1)?;
-    let mut lines = Vec::new();
-    for message in found.iter().take(limit) {
-        lines.extend(line(db, *message)?);
-    }
+    let mut lines = lines::of(db, &found[..found.len().min(limit)])?;
     let next = if found.len() > limit { lines.last().map(|line| line.id) } else { None };
     if query.order == Order::Deadline {
         // They already come nearly in the order of their deadlines: holds last equally long, unless that
@@ -203,17 +198,37 @@ pub(in crate::store) fn page(db: &Connection, query: &HeldQuery) -> Result<HeldP
 
 /// How many match, counted up to `most`.
 pub(in crate::store) fn count(db: &Connection, query: &HeldQuery, most: usize) -> Result<usize, Failure> {
-    Ok(found(db, query, most.clamp(1, MOST_COUNTED))?.len())
+    let most = most.clamp(1, MOST_COUNTED);
+    let Some(search) = search(db, query, most)? else { return Ok(0) };
+    if search.read.is_empty() {
+        // The database counts, so that it need not send each number.
+        let sql = format!("SELECT count(*) FROM ({}) c", search.sql.text);
+        let count: i64 = db.prepare_cached(&sql)?.query_row(&search.sql.values, |row| row.get(0))?;
+        return Ok(usize::try_from(count).unwrap_or(0));
+    }
+    Ok(search.found(db, most)?.len())
 }
 
 /// The first messages that match a query, at most `most`.
 fn found(db: &Connection, query: &HeldQuery, most: usize) -> Result<Vec<i64>, Failure> {
-    let Ok(mut conditions) = conditions(query) else { return Ok(Vec::new()) };
+    search(db, query, most)?.map_or(Ok(Vec::new()), |search| search.found(db, most))
+}
+
+/// A statement that yields the messages of a query in their order, and what it leaves to check.
+struct Search {
+    sql: Sql,
+    /// Conditions that are checked by reading; if there are none, the statement yields only as many as were asked for.
+    read: Vec<Condition>,
+}
+
+/// The search for the first messages that match a query, at most `most`; `None` if nothing can.
+fn search(db: &Connection, query: &HeldQuery, most: usize) -> Result<Option<Search>, Failure> {
+    let Ok(mut conditions) = conditions(query) else { return Ok(None) };
     if conditions.iter().any(Condition::is_empty) {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    let Some(bounds) = bounds(db, query)? else { return Ok(Vec::new()) };
-    let states: Vec<HeldState> = query.state.map_or(STATES.to_vec(), |state| vec![state]);
+    let Some(bounds) = bounds(db, query)? else { return Ok(None) };
+    let states: Vec<HeldState> = query.state.map_or(codes::HELD_STATES.to_vec(), |state| vec![state]);
     let lead = rarest(db, &conditions, &states, bounds)?;
     conditions.swap(0, lead.at);
     // The index of subjects yields all matches, even if only few messages are in question. For few messages,
@@ -264,17 +279,23 @@ fn found(db: &Connection, query: &HeldQuery, most: usize) -> Result<Vec<i64>, Fa
         }
         let _ = write!(sql.text, " LIMIT {most}");
     }
-    let mut select = db.prepare_cached(&sql.text)?;
-    let mut rows = select.query(&sql.values)?;
-    let mut found: Vec<i64> = Vec::new();
-    while found.len() < most
-        && let Some(row) = rows.next()?
-    {
-        if meets_all(&row, &read)? {
-            found.push(row.get(0)?);
+    Ok(Some(Search { sql, read }))
+}
+
+impl Search {
+    fn found(&self, db: &Connection, most: usize) -> Result<Vec<i64>, Failure> {
+        let mut select = db.prepare_cached(&self.sql.text)?;
+        let mut rows = select.query(&self.sql.values)?;
+        let mut found: Vec<i64> = Vec::new();
+        while found.len() < most
+            && let Some(row) = rows.next()?
+        {
+            if meets_all(&row, &self.read)? {
+                found.push(row.get(0)?);
+            }
         }
+        Ok(found)
     }
-    Ok(found)
 }
 
 /// The rows within the times and the page of a query; `None` if there are none.
@@ -351,67 +372,18 @@ fn rarest(
     Ok(Lead { at: best.0, rare: best.1 < FEW })
 }
 
-fn line(db: &Connection, message: i64) -> Result<Option<HeldLine>, Failure> {
-    let mut select = db.prepare_cached(
-        "SELECT m.id, m.people, m.subject, m.received, m.exposures, h.kind, h.expires, h.reasons, h.state, \
-         h.decided_by, h.decided_at, h.decision, h.members, h.author, h.files, \
-         EXISTS (SELECT 1 FROM held_terms t WHERE t.message = h.message AND t.term = ?2) \
-         FROM held h JOIN messages m ON m.row = h.message \
-         WHERE h.message = ?1",
-    )?;
-    let mut rows = select.query(params![message, AS_IS])?;
-    rows.next()?.map(|row| read_line(db, message, &row)).transpose()
-}
-
-fn read_line(db: &Connection, message: i64, row: &Row<'_>) -> Result<HeldLine, Failure> {
-    let (sender, mut recipients) = from_people(&row.get::<_, String>(1)?);
-    if row.get::<_, i64>(12)? > 1 {
-        recipients = read::all_recipients(db, message)?;
-    }
-    let reasons: Vec<Reason> = from_json(&row.get::<_, String>(7)?).unwrap_or_else(|error| {
-        tracing::error!(%error, "why a message is held cannot be read back");
-        vec![read::unreadable(&error)]
-    });
-    let unknown = |what: &str| StoreError::Unreadable(format!("a held message has an unknown {what}"));
-    let kind = codes::to_hold(row.get(5)?).ok_or_else(|| unknown("kind"))?;
-    let (risks, reasons, reasons_ja) = told(reasons, kind);
-    let recipient_count = recipients.len();
-    recipients.truncate(SHOWN);
-    let files: String = row.get(14)?;
-    Ok(HeldLine {
-        id: read::id(&row.get::<_, String>(0)?)?,
-        sender,
-        author: row.get(13)?,
-        files: files.lines().count(),
-        subject: String::from_utf8_lossy(row.get_ref(2)?.as_bytes()?).into_owned(),
-        recipients,
-        recipient_count,
-        exposures: codes::count(row.get(4)?),
-        risks,
-        reasons,
-        reasons_ja,
-        kind,
-        received: Timestamp(row.get(3)?),
-        expires: Timestamp(row.get(6)?),
-        state: codes::to_held(row.get(8)?).ok_or_else(|| unknown("state"))?,
-        decided_by: row.get(9)?,
-        decided_at: row.get::<_, Option<i64>>(10)?.map(Timestamp),
-        decision: row.get(11)?,
-        asked: row.get(15)?,
-    })
-}
-
 /// The number of items in each state.
 pub(in crate::store) fn counts(
     db: &Connection,
     scope: &Scope,
 ) -> Result<BTreeMap<HeldState, usize>, Failure> {
     let condition = Condition { terms: scope_terms(scope), ..Condition::default() };
-    let mut counts: BTreeMap<HeldState, usize> = STATES.into_iter().map(|state| (state, 0)).collect();
+    let mut counts: BTreeMap<HeldState, usize> =
+        codes::HELD_STATES.into_iter().map(|state| (state, 0)).collect();
     if condition.is_empty() {
         return Ok(counts);
     }
-    for state in STATES {
+    for state in codes::HELD_STATES {
         let mut sql = Sql::new(db);
         sql.push("SELECT count(*) FROM (");
         sql.lead(&condition, &[state], (0, i64::MAX));
@@ -430,7 +402,7 @@ pub(in crate::store) fn rows(db: &Connection, scope: &Scope, ids: &[Id]) -> Resu
         let mut sql = Sql::new(db);
         let wanted = sql.value(id.as_str().to_owned());
         let _ = write!(sql.text, "SELECT m.row FROM messages m WHERE m.id = {wanted} AND ");
-        sql.meets(&condition, "m.row", &STATES);
+        sql.meets(&condition, "m.row", &codes::HELD_STATES);
         let row: Option<i64> =
             db.prepare_cached(&sql.text)?.query_row(&sql.values, |row| row.get(0)).optional()?;
         if let Some(row) = row {

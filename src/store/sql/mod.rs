@@ -46,6 +46,7 @@ mod journal;
 pub(super) mod keys;
 mod known;
 pub(super) mod learned;
+mod lines;
 mod memory;
 pub(super) mod mine;
 pub(super) mod notices;

@@ -2,7 +2,7 @@
 
 use super::encode::{Meta, from_json, from_people, sender_of};
 use super::error::Failure;
-use super::terms::folded;
+use super::terms::{EVERYTHING, folded};
 use super::{codes, keys, observed};
 use crate::clock::Timestamp;
 use crate::id::Id;
@@ -398,14 +398,16 @@ pub(in crate::store) fn summary(db: &Connection, since: Timestamp) -> Result<Sum
 
 /// Held items by state: all that wait, and those decided from a message on.
 pub(in crate::store) fn held_by_state(db: &Connection, first: i64) -> Result<BTreeMap<String, u64>, Failure> {
-    let mut select = db.prepare_cached(
-        "SELECT state, count(*) FROM held WHERE item = message AND (state = 0 OR message >= ?1) GROUP BY state",
-    )?;
-    let mut rows = select.query([first])?;
+    // Each state is a range of an index. Reading the items themselves takes long where many are kept.
+    let mut count = db
+        .prepare_cached("SELECT count(*) FROM held_terms WHERE term = ?1 AND state = ?2 AND message >= ?3")?;
     let mut found = BTreeMap::new();
-    while let Some(row) = rows.next()? {
-        let state = codes::to_held(row.get(0)?).unwrap_or(HeldState::Held);
-        found.insert(state.to_string(), codes::count(row.get(1)?));
+    for state in codes::HELD_STATES {
+        let from = if state == HeldState::Held { 0 } else { first };
+        let number = count.query_row(params![EVERYTHING, codes::held(state), from], |row| row.get(0))?;
+        if number > 0 {
+            found.insert(state.to_string(), codes::count(number));
+        }
     }
     Ok(found)
 }
