@@ -55,6 +55,9 @@ pub(super) struct Bounds {
     pub(super) workers: usize,
     /// Deliveries claimed in advance, so that one database commit claims many.
     pub(super) ahead: usize,
+    /// How many results may wait to be recorded before no delivery is started any more: if the relay crashes, all of
+    /// these are sent again.
+    pub(super) unrecorded: usize,
     /// Duration of a lease.
     pub(super) lease: Duration,
     pub(super) breaker: breaker::Limits,
@@ -73,6 +76,8 @@ pub(super) struct Board {
 struct State {
     jobs: VecDeque<Job>,
     busy: usize,
+    /// Deliveries that ended, and whose results are being recorded.
+    unrecorded: usize,
     reserved: usize,
     breaker: Breaker,
     /// Whether the store may have due deliveries. They are claimed as workers become free, and new mail
@@ -80,6 +85,25 @@ struct State {
     behind: bool,
     draining: bool,
     leases: HashMap<Lease, Arc<LeaseStatus>>,
+}
+
+/// The numbers of deliveries in progress, of those whose results are being recorded, and of those claimed in advance.
+pub(super) struct Load {
+    pub(super) busy: usize,
+    pub(super) recording: usize,
+    pub(super) ahead: usize,
+}
+
+/// A delivery that ended, and whose result is being recorded.
+pub(super) struct Unrecorded {
+    board: Arc<Board>,
+    lease: Lease,
+}
+
+impl Drop for Unrecorded {
+    fn drop(&mut self) {
+        self.board.recorded(self.lease);
+    }
 }
 
 /// How many deliveries may be claimed now.
@@ -96,6 +120,7 @@ impl Board {
         let state = State {
             jobs: VecDeque::new(),
             busy: 0,
+            unrecorded: 0,
             reserved: 0,
             breaker: Breaker::default(),
             behind: true,
@@ -188,7 +213,9 @@ impl Board {
                 if state.draining {
                     return None;
                 }
-                if let Some(job) = state.jobs.pop_front() {
+                if state.unrecorded < self.bounds.unrecorded
+                    && let Some(job) = state.jobs.pop_front()
+                {
                     state.busy += 1;
                     if !state.jobs.is_empty() {
                         // one notification may have been for several jobs
@@ -202,12 +229,27 @@ impl Board {
         }
     }
 
-    /// Notes that a worker is free again.
-    pub(super) fn done(&self, lease: Lease) {
-        let mut state = self.lock();
+    /// Notes that a worker is free again. The lease lasts until its result is recorded, and what this returns dropped.
+    pub(super) fn sent(board: &Arc<Self>, lease: Lease) -> Unrecorded {
+        let mut state = board.lock();
         state.busy = state.busy.saturating_sub(1);
+        state.unrecorded += 1;
+        board.claim_more(&state);
+        Unrecorded { board: Arc::clone(board), lease }
+    }
+
+    fn recorded(&self, lease: Lease) {
+        let mut state = self.lock();
+        if state.unrecorded == self.bounds.unrecorded {
+            self.work.notify_one();
+        }
+        state.unrecorded -= 1;
         state.leases.remove(&lease);
-        self.claim_more(&state);
+    }
+
+    /// Whether results are being recorded.
+    pub(super) fn is_recording(&self) -> bool {
+        self.lock().unrecorded > 0
     }
 
     /// Wakes the claiming task if there may be more to claim and enough workers are free to make a commit
@@ -305,9 +347,9 @@ impl Board {
         self.lock().breaker.clone()
     }
 
-    /// The numbers of deliveries in progress and of deliveries claimed in advance.
-    pub(super) fn load(&self) -> (usize, usize) {
+    pub(super) fn load(&self) -> Load {
         let state = self.lock();
-        (state.busy, state.jobs.len() + state.reserved)
+        let ahead = state.jobs.len() + state.reserved;
+        Load { busy: state.busy, recording: state.unrecorded, ahead }
     }
 }

@@ -1,7 +1,7 @@
 //! The courier delivers copies: claim → render → audit → sign → send → record.
 //!
 //! * `claims` claims due deliveries and renews their leases
-//! * `worker` sends one delivery after another and records the results
+//! * `worker` sends one delivery after another, and has the results recorded meanwhile
 //! * `copy` renders and audits one copy; `seal` adds our marks and signatures
 //! * `message` the cache of messages; `hashes` the DKIM hashes of their bodies
 //! * [`schedule`] when a copy is tried again, and which notices follow (pure functions)
@@ -23,7 +23,7 @@ use crate::message::Address;
 use crate::store::{Claim, Store, StoredMessage};
 use crate::upstream::Upstream;
 pub use crate::upstream::breaker;
-use board::{Board, Bounds};
+use board::{Board, Bounds, Load};
 use breaker::Breaker;
 use message::{Loaded, MessageCache};
 use schedule::Schedule;
@@ -34,6 +34,8 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+/// How many results may wait to be recorded, for each worker: as many as a busy relay records in one flush to disk.
+const UNRECORDED: usize = 4;
 /// How often a drain looks whether the last commits have ended.
 const DRAIN_PAUSE: Duration = Duration::from_millis(10);
 
@@ -129,6 +131,7 @@ impl Courier {
         let bounds = Bounds {
             workers: settings.workers.max(1),
             ahead: settings.ahead,
+            unrecorded: UNRECORDED * settings.workers.max(1),
             lease: settings.lease,
             breaker: settings.breaker,
         };
@@ -189,6 +192,8 @@ pub struct Stats {
     pub workers: usize,
     /// Deliveries in progress.
     pub busy: usize,
+    /// Deliveries that ended, and whose results are being recorded.
+    pub recording: usize,
     /// Deliveries claimed and not started.
     pub ahead: usize,
     /// The circuit breaker.
@@ -198,11 +203,12 @@ pub struct Stats {
 impl CourierHandle {
     /// The current load.
     pub fn stats(&self) -> Stats {
-        let (busy, ahead) = self.courier.board.load();
+        let Load { busy, recording, ahead } = self.courier.board.load();
         Stats {
             upstream: self.courier.upstream().name().to_owned(),
             workers: self.courier.settings.workers,
             busy,
+            recording,
             ahead,
             breaker: self.courier.board.breaker(),
         }
@@ -258,6 +264,9 @@ impl CourierHandle {
             }
         }
         drop(tasks);
+        while self.courier.board.is_recording() {
+            tokio::time::sleep(DRAIN_PAUSE).await;
+        }
         // mail whose commit was running when the drain began brings its claims only now
         let began = tokio::time::Instant::now();
         while self.courier.board.awaits_claims() && began.elapsed() < self.courier.settings.drain {

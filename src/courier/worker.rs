@@ -1,11 +1,12 @@
-//! One worker of the courier: takes a job, sends it, records the result, takes the next.
+//! One worker of the courier: takes a job, sends it, has the result recorded, takes the next.
 
-use super::board::Job;
+use super::board::{Board, Job};
 use super::copy::{self, Refusal};
 use super::message::Loaded;
 use super::schedule::Attempt;
 use super::{Courier, breaker};
 use crate::message::Address;
+use crate::rewrite::Hit;
 use crate::store::{
     AttemptResult, Claim, DeliveryState, NewNotice, NoticeKind, Origin, RecipientResult, Stop, StoreError,
 };
@@ -22,21 +23,31 @@ const RECORD_PAUSE: Duration = Duration::from_millis(100);
 /// The longest such pause.
 const RECORD_PAUSE_MOST: Duration = Duration::from_secs(5);
 
-/// Processes jobs until the courier drains.
+/// Processes jobs until the courier drains. What became of a copy is recorded by a task of its own, so that the worker
+/// and its connection need not wait for the flush to disk.
 pub(super) async fn work(courier: Arc<Courier>) {
     while let Some(job) = courier.board.next().await {
-        if let Err(breakdown) = caught(courier.process(&job)).await
-            && let Err(again) = caught(courier.broke_down(&job, &breakdown)).await
-        {
-            tracing::error!(message = %job.claim.message, again, "the failure of the delivery could not be recorded either");
-        }
-        courier.board.done(job.claim.lease);
+        let attempted = caught(courier.attempt(&job)).await;
+        let unrecorded = Board::sent(&courier.board, job.claim.lease);
+        let courier = Arc::clone(&courier);
+        tokio::spawn(async move {
+            let concluded = match attempted {
+                Ok(attempted) => caught(courier.conclude(&job, attempted)).await,
+                Err(breakdown) => Err(breakdown),
+            };
+            if let Err(breakdown) = concluded
+                && let Err(again) = caught(courier.broke_down(&job, &breakdown)).await
+            {
+                tracing::error!(message = %job.claim.message, again, "the failure of the delivery could not be recorded either");
+            }
+            drop(unrecorded);
+        });
     }
 }
 
 /// Runs `work` and catches a panic, whose message is the error: without this, each panic would cost a
 /// worker until the next start. The locks shared with other tasks ignore poisoning.
-async fn caught(work: impl Future<Output = ()>) -> Result<(), String> {
+async fn caught<T>(work: impl Future<Output = T>) -> Result<T, String> {
     let mut work = std::pin::pin!(work);
     std::future::poll_fn(|context| {
         let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
@@ -62,36 +73,69 @@ enum Sent {
     Withdrawn,
 }
 
+/// What became of an attempt, to be recorded.
+struct Attempted {
+    /// The message, if it could be read.
+    loaded: Option<Arc<Loaded>>,
+    ended: Ended,
+}
+
+enum Ended {
+    /// With the upstream's answers. The jobs are those that were queued when this opened the circuit breaker.
+    Sent { outcome: Outcome, returned: Vec<Job> },
+    /// Before the final dot, because the relay stops or the lease was lost.
+    Withdrawn,
+    /// Before it began, for this reason; it is tried again later.
+    Deferred(String),
+    /// By the final check, which is on record.
+    Stopped,
+}
+
 impl Courier {
-    async fn process(&self, job: &Job) {
+    async fn attempt(&self, job: &Job) -> Attempted {
         let message = job.claim.message;
         let loaded = match job.message.clone() {
             Some(loaded) => Ok(loaded),
             None => self.cache.get(message, self.store.as_ref()).await,
         };
-        let prepared = match &loaded {
-            Ok(loaded) => copy::prepare(self, loaded, &job.claim).await,
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
             Err(error) => {
-                let why = format!("4.3.0 the message cannot be read: {error}");
-                return self.settle(&job.claim, None, |_| Fate::Deferred(why.clone())).await;
+                let ended = Ended::Deferred(format!("4.3.0 the message cannot be read: {error}"));
+                return Attempted { loaded: None, ended };
             }
         };
-        let loaded = loaded.ok();
-        match prepared {
+        let ended = match copy::prepare(self, &loaded, &job.claim).await {
             Ok(transaction) => match self.send(job, transaction).await {
-                Sent::Outcome(outcome) => self.finish(job, loaded.as_deref(), outcome).await,
-                Sent::Withdrawn => self.give_back(&job.claim, "").await,
+                Sent::Outcome(outcome) => {
+                    // before the worker takes its next job
+                    let returned = self.tell_breaker(&outcome);
+                    Ended::Sent { outcome, returned }
+                }
+                Sent::Withdrawn => Ended::Withdrawn,
             },
-            Err(Refusal::Unsafe(hits)) => self.stop(&job.claim, hits).await,
-            Err(Refusal::Store(error)) => {
-                let why = format!("4.3.0 the body cannot be read: {error}");
-                self.settle(&job.claim, loaded.as_deref(), |_| Fate::Deferred(why.clone())).await;
+            Err(Refusal::Unsafe(hits)) => {
+                // before the worker takes its next job, perhaps another copy of this message
+                self.stop(&job.claim, hits).await;
+                Ended::Stopped
             }
+            Err(Refusal::Store(error)) => Ended::Deferred(format!("4.3.0 the body cannot be read: {error}")),
             Err(Refusal::Unsealed(error)) => {
                 tracing::error!(%message, %error, "a copy could not be signed");
-                let why = format!("4.3.0 {error}");
-                self.settle(&job.claim, loaded.as_deref(), |_| Fate::Deferred(why.clone())).await;
+                Ended::Deferred(format!("4.3.0 {error}"))
             }
+        };
+        Attempted { loaded: Some(loaded), ended }
+    }
+
+    /// Records what became of an attempt.
+    async fn conclude(&self, job: &Job, attempted: Attempted) {
+        let loaded = attempted.loaded.as_deref();
+        match attempted.ended {
+            Ended::Sent { outcome, returned } => self.finish(job, loaded, outcome, returned).await,
+            Ended::Withdrawn => self.give_back(&job.claim, "").await,
+            Ended::Deferred(why) => self.settle(&job.claim, loaded, |_| Fate::Deferred(why.clone())).await,
+            Ended::Stopped => {}
         }
     }
 
@@ -147,14 +191,18 @@ impl Courier {
         if refused.load(Ordering::Acquire) { Sent::Withdrawn } else { Sent::Outcome(outcome) }
     }
 
-    /// Reports to the circuit breaker and records the outcome.
-    async fn finish(&self, job: &Job, loaded: Option<&Loaded>, outcome: Outcome) {
+    /// Reports an outcome to the circuit breaker. Returns the queued jobs if that opened it.
+    fn tell_breaker(&self, outcome: &Outcome) -> Vec<Job> {
         let event = if outcome.unreachable {
             breaker::Event::Unreachable(outcome.reason().unwrap_or_default().to_owned())
         } else {
             breaker::Event::Reached
         };
-        let returned = self.board.report(event, self.clock.now());
+        self.board.report(event, self.clock.now())
+    }
+
+    /// Records the outcome, and gives back the jobs that the circuit breaker stopped.
+    async fn finish(&self, job: &Job, loaded: Option<&Loaded>, outcome: Outcome, returned: Vec<Job>) {
         let mut fates = outcome.recipients.into_iter();
         // a recipient missing from the outcome must not get lost
         let forgotten = || Fate::Deferred("4.3.0 the upstream gave no answer for this recipient".to_owned());
@@ -242,7 +290,7 @@ impl Courier {
     }
 
     /// Records a result, retrying while the store is unavailable: the upstream's answer must not be lost.
-    /// This worker starts no other delivery before.
+    /// While [many](super::board::Bounds::unrecorded) wait for this, no delivery is started.
     async fn record(&self, result: AttemptResult) {
         let mut pause = RECORD_PAUSE;
         let began = tokio::time::Instant::now();
@@ -272,7 +320,7 @@ impl Courier {
     }
 
     /// The final check: stops all deliveries of the message until an approver decides.
-    async fn stop(&self, claim: &Claim, hits: Vec<crate::rewrite::Hit>) {
+    async fn stop(&self, claim: &Claim, hits: Vec<Hit>) {
         let places: Vec<&str> = hits.iter().map(|hit| hit.place.as_str()).collect();
         tracing::error!(
             message = %claim.message,

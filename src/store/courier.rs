@@ -14,8 +14,8 @@ pub trait CourierStore: Send + Sync {
         self.claim_beside(now, limit, lease, &[]).await
     }
 
-    /// The same for a courier that still holds the leases `mine`: it never claims its own deliveries again, and the
-    /// leases are extended in the same transaction. A copy that cannot be read back is paused and left out. A claim
+    /// The same for a courier that still holds the leases `mine`: it never claims its own deliveries again, and
+    /// those of the leases that have run out are extended in the same transaction. A copy that cannot be read back is paused and left out. A claim
     /// whose commit ended without an answer ([`StoreError::Uncertain`]) is taken up by the next one.
     async fn claim_beside(
         &self,

@@ -1,10 +1,11 @@
-//! The drain: a transaction before its final dot is given up, one after it is awaited.
+//! The drain: a transaction before its final dot is given up, one after it is awaited. And the results, which are
+//! recorded while other copies are sent.
 
 use super::THREE;
 use super::rig::{Door, NOW, Rig, Scene, as_is, eventually, minutes, one_place, split};
 use sekisho::courier::Settings;
 use sekisho::intake::Dispatch;
-use sekisho::store::DeliveryState::{Delivered, Ready, Uncertain};
+use sekisho::store::DeliveryState::{Delivered, Ready, Sending, Uncertain};
 use sekisho::store::InitialState;
 use sekisho::store::prelude::*;
 use std::sync::Arc;
@@ -81,4 +82,49 @@ async fn an_answer_that_does_not_come_leaves_the_copy_uncertain() {
     let rows = rig.settles(id, &[Uncertain]).await;
     assert!(rows[0].possible_duplicate);
     assert_eq!(rows[0].due, Some(NOW.plus(minutes(1))));
+}
+
+/// The next copies leave while results are being recorded, but only so many; a drain waits for all of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn few_copies_leave_before_their_results_are_on_record() {
+    let door = Door::new();
+    let waits = door.clone();
+    let rig = Rig::new(Settings { ahead: 10, ..one_place() }, move |number, _| match number {
+        0 => Scene::WaitsBeforeTheDot(waits.clone()),
+        _ => Scene::Takes,
+    });
+    let id = rig.accept(split(1, &["a@x.jp", "b@x.jp", "c@x.jp", "d@x.jp", "e@x.jp", "f@x.jp"])).await;
+    door.knock().await;
+    let locked = rig.locked();
+    door.open();
+    let four_left = || async {
+        let left = rig.upstream.dotted().len();
+        if left == 4 { Ok(()) } else { Err(format!("{left} left")) }
+    };
+    eventually(four_left).await;
+    rig.linger().await;
+    assert_eq!(rig.upstream.begun(), 4, "four results for each worker may wait");
+    assert!(rig.rows(id).await.iter().all(|row| row.state == Sending));
+    let courier = rig.courier.clone();
+    let drain = tokio::spawn(async move { courier.drain().await });
+    rig.linger().await;
+    assert!(!drain.is_finished(), "results are not on record");
+    drop(locked);
+    drain.await.unwrap();
+    let rows = rig.settles(id, &[Delivered, Delivered, Delivered, Delivered, Ready, Ready]).await;
+    assert!(rows.iter().all(|row| !row.possible_duplicate), "{rows:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_go_on_once_results_are_on_record() {
+    let rig = Rig::new(one_place(), |_, _| Scene::Takes);
+    for number in 0..40 {
+        rig.accept(as_is(number, &THREE)).await;
+    }
+    rig.rests().await;
+    eventually(|| async {
+        let left = rig.upstream.dotted().len();
+        if left == 40 { Ok(()) } else { Err(format!("{left} left")) }
+    })
+    .await;
 }

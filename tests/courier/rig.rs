@@ -184,7 +184,7 @@ pub(crate) fn one_place() -> Settings {
 
 /// A courier with a store in a temporary folder, and a clock that stands still.
 pub(crate) struct Relay {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) courier: CourierHandle,
@@ -231,7 +231,7 @@ impl Relay {
             seals: Arc::default(),
             settings,
         });
-        Self { _folder: folder, store, clock, courier }
+        Self { folder, store, clock, courier }
     }
 
     /// Commits a message and tells the courier.
@@ -272,11 +272,23 @@ impl Relay {
         .await
     }
 
-    /// Waits until no transaction is open and nothing is claimed ahead.
+    /// Keeps the store from writing until what this returns is dropped.
+    pub(crate) fn locked(&self) -> rusqlite::Connection {
+        let other = rusqlite::Connection::open(self.folder.path().join("s.db")).unwrap();
+        other.busy_timeout(minutes(1)).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        other
+    }
+
+    /// Waits until no transaction is open, all results are recorded, and nothing is claimed ahead.
     pub(crate) async fn rests(&self) {
         eventually(|| async {
             let stats = self.courier.stats();
-            if (stats.busy, stats.ahead) == (0, 0) { Ok(()) } else { Err(format!("{stats:?}")) }
+            if (stats.busy, stats.recording, stats.ahead) == (0, 0, 0) {
+                Ok(())
+            } else {
+                Err(format!("{stats:?}"))
+            }
         })
         .await;
     }

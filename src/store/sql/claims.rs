@@ -82,8 +82,8 @@ pub(in crate::store) fn put_aside(tx: &Connection, unread: &[Unread], now: Times
 }
 
 /// Claims due deliveries, oldest first. This includes deliveries whose lease expired, because the outcome of
-/// their attempt is unknown. First it renews the leases in `mine`: those attempts are still running, even if
-/// the store was too slow to renew their leases. Then it takes up those of `unsure` that are in the database.
+/// their attempt is unknown. Those of `mine` are renewed instead: these attempts are still running, even if the
+/// store was too slow to renew their leases. First it takes up those of `unsure` that are in the database.
 pub(in crate::store) fn claim(
     tx: &Connection,
     now: Timestamp,
@@ -95,15 +95,26 @@ pub(in crate::store) fn claim(
     // A node whose clock is wrong neither takes over a lease too early nor has one for too long.
     let apart = tx.apart()?;
     let (agreed, until) = (Timestamp(now.0 + apart), Timestamp(until.0 + apart));
-    extend(tx, mine, until)?;
     let mut all = take_up(tx, unsure, until)?;
-    let mut claims = due(tx, now, agreed, limit.saturating_sub(all.len()))?;
+    let limit = limit.saturating_sub(all.len());
+    let mut claims = due(tx, now, agreed, limit)?;
+    loop {
+        let is_mine = |claim: &RawClaim| {
+            claim.progress.state == DeliveryState::Sending && mine.contains(&claim.lease())
+        };
+        let running: Vec<Lease> = claims.iter().filter(|claim| is_mine(claim)).map(RawClaim::lease).collect();
+        if running.is_empty() {
+            break;
+        }
+        extend(tx, &running, until)?;
+        claims = due(tx, now, agreed, limit)?;
+    }
     for claim in &mut claims {
         if claim.progress.state == DeliveryState::Sending {
             interrupted(tx, claim, now, rules::LEASE_LOST)?;
         }
         claim.progress = claim.progress.clone().claimed(until);
-        deliveries::put(tx, claim.row, &claim.progress)?;
+        deliveries::put_row(tx, claim.row, &claim.progress)?;
     }
     all.extend(claims);
     Ok(all)

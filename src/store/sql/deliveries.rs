@@ -5,7 +5,7 @@ use super::{codes, keys};
 use crate::clock::Timestamp;
 use crate::lifecycle::delivery::Progress;
 use crate::store::StoreError;
-use crate::store::sql::db::{Connection, OptionalExtension, Row, params};
+use crate::store::sql::db::{Connection, OptionalExtension, Row, Value};
 
 /// The columns of [`progress`], in its order.
 macro_rules! progress_columns {
@@ -56,23 +56,31 @@ pub(in crate::store) fn of_message(tx: &Connection, message: i64) -> Result<Vec<
     Ok(all)
 }
 
+const PROGRESS: &str = "UPDATE deliveries SET state = ?2, due = ?3, token = ?4, attempts = ?5, duplicate = ?6, \
+     queued = ?7, reply = ?8 WHERE row = ?1";
+
+/// The parameters of [`PROGRESS`].
+fn values(row: i64, progress: &Progress) -> [Value<'_>; 8] {
+    [
+        Value::Integer(row),
+        Value::Integer(codes::delivery(progress.state)),
+        progress.due.map_or(Value::Null, |due| Value::Integer(due.0)),
+        Value::Integer(progress.token),
+        Value::Integer(progress.attempts.into()),
+        Value::Integer(progress.duplicate.into()),
+        Value::Integer(progress.queued.0),
+        Value::Text(&progress.reply),
+    ]
+}
+
 /// Writes the progress of a delivery.
 pub(in crate::store) fn put(tx: &Connection, row: i64, progress: &Progress) -> Result<(), Failure> {
-    tx.prepare_cached(
-        "UPDATE deliveries SET state = ?2, due = ?3, token = ?4, attempts = ?5, duplicate = ?6, queued = ?7, \
-         reply = ?8 WHERE row = ?1",
-    )?
-    .put(params![
-        row,
-        codes::delivery(progress.state),
-        progress.due.map(|due| due.0),
-        progress.token,
-        progress.attempts,
-        progress.duplicate,
-        progress.queued.0,
-        progress.reply,
-    ])?;
-    Ok(())
+    Ok(tx.prepare_cached(PROGRESS)?.put(&values(row, progress)[..])?)
+}
+
+/// The same for a delivery that no other request of the group changes, so that those of many are written together.
+pub(in crate::store) fn put_row(tx: &Connection, row: i64, progress: &Progress) -> Result<(), Failure> {
+    Ok(tx.prepare_cached(PROGRESS)?.put_row(&values(row, progress)[..])?)
 }
 
 /// Changes those deliveries of a message for which `becomes` returns a new progress. Returns how many.

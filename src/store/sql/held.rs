@@ -357,11 +357,13 @@ fn rarest(
     // Looking up subjects one by one is slow.
     let by_subject = conditions.iter().position(|condition| condition.phrase.is_some());
     let mut best = (by_subject.unwrap_or(0), FEW);
-    for (at, condition) in conditions.iter().enumerate() {
+    // The scope, which may have the most, comes last. Each is counted only as far as the rarest before it.
+    for (at, condition) in conditions.iter().enumerate().rev() {
         let mut sql = Sql::new(db);
         let _ = write!(sql.text, "SELECT count(*) FROM (SELECT 1 FROM (");
         sql.lead(condition, states, bounds);
-        let _ = write!(sql.text, ") l LIMIT {FEW}) f");
+        let most = sql.value(best.1);
+        let _ = write!(sql.text, ") l LIMIT {most}) f");
         let count = db
             .prepare_cached(&sql.text.replace(" UNION ", " UNION ALL "))?
             .query_row(&sql.values, |row| row.get(0))?;
