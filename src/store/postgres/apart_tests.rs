@@ -1,4 +1,4 @@
-//! Nodes whose clocks are wrong, databases of newer programs, and foreign rows.
+//! Nodes whose clocks are wrong, databases of newer programs, foreign rows, and how rows are compressed.
 
 use super::tests::Database;
 use super::*;
@@ -183,4 +183,19 @@ async fn what_others_accepted_is_taken_in_piece_by_piece() {
         assert!(matches!(one.accept(again).await, Err(StoreError::Known { .. })), "{random}");
     }
     assert_eq!(one.verify_chain().await.unwrap().broken, None);
+}
+
+/// Rows that are compressed are compressed by LZ4, which takes a fraction of the time, where the server has it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_are_compressed_by_lz4() {
+    let database = Database::new();
+    let store = open(&database, "one", 0);
+    let people: Vec<String> = (0..200).map(|number| format!("somebody-{number}@x.example")).collect();
+    let people: Vec<&str> = people.iter().map(String::as_str).collect();
+    store.accept(message(1, &[&people], InitialState::Ready)).await.unwrap();
+    for (method, rows) in [("lz4", 1), ("pglz", 0)] {
+        let compressed =
+            format!("SELECT count(*) FROM contents WHERE pg_column_compression(meta) = '{method}'");
+        assert_eq!(database.sql(&compressed), rows, "{method}");
+    }
 }
