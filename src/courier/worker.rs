@@ -26,8 +26,8 @@ const RECORD_PAUSE_MOST: Duration = Duration::from_secs(5);
 /// Processes jobs until the courier drains. What became of a copy is recorded by a task of its own, so that the worker
 /// and its connection need not wait for the flush to disk.
 pub(super) async fn work(courier: Arc<Courier>) {
-    while let Some(job) = courier.board.next().await {
-        let attempted = caught(courier.attempt(&job)).await;
+    while let Some(mut job) = courier.board.next().await {
+        let attempted = caught(courier.attempt(&mut job)).await;
         let unrecorded = Board::sent(&courier.board, job.claim.lease);
         let courier = Arc::clone(&courier);
         tokio::spawn(async move {
@@ -75,9 +75,22 @@ enum Sent {
 
 /// What became of an attempt, to be recorded.
 struct Attempted {
-    /// The message, if it could be read.
-    loaded: Option<Arc<Loaded>>,
+    told: Told,
     ended: Ended,
+}
+
+/// How many recipients a message has, if notices about it may be sent. The message itself need not stay in memory until
+/// a result is on record.
+#[derive(Clone, Copy)]
+struct Told(Option<usize>);
+
+impl Told {
+    /// Notices are not sent about our own mail, nor about mail with the null sender (RFC 5321 §6.1).
+    fn about(loaded: &Loaded) -> Self {
+        let envelope = &loaded.stored.envelope;
+        let may_be_told = envelope.sender.is_some() && !matches!(loaded.stored.origin, Origin::Own { .. });
+        Self(may_be_told.then_some(envelope.recipients.len()))
+    }
 }
 
 enum Ended {
@@ -92,9 +105,9 @@ enum Ended {
 }
 
 impl Courier {
-    async fn attempt(&self, job: &Job) -> Attempted {
+    async fn attempt(&self, job: &mut Job) -> Attempted {
         let message = job.claim.message;
-        let loaded = match job.message.clone() {
+        let loaded = match job.message.take() {
             Some(loaded) => Ok(loaded),
             None => self.cache.get(message, self.store.as_ref()).await,
         };
@@ -102,7 +115,7 @@ impl Courier {
             Ok(loaded) => loaded,
             Err(error) => {
                 let ended = Ended::Deferred(format!("4.3.0 the message cannot be read: {error}"));
-                return Attempted { loaded: None, ended };
+                return Attempted { told: Told(None), ended };
             }
         };
         let ended = match copy::prepare(self, &loaded, &job.claim).await {
@@ -125,16 +138,16 @@ impl Courier {
                 Ended::Deferred(format!("4.3.0 {error}"))
             }
         };
-        Attempted { loaded: Some(loaded), ended }
+        Attempted { told: Told::about(&loaded), ended }
     }
 
     /// Records what became of an attempt.
     async fn conclude(&self, job: &Job, attempted: Attempted) {
-        let loaded = attempted.loaded.as_deref();
+        let told = attempted.told;
         match attempted.ended {
-            Ended::Sent { outcome, returned } => self.finish(job, loaded, outcome, returned).await,
+            Ended::Sent { outcome, returned } => self.finish(job, told, outcome, returned).await,
             Ended::Withdrawn => self.give_back(&job.claim, "").await,
-            Ended::Deferred(why) => self.settle(&job.claim, loaded, |_| Fate::Deferred(why.clone())).await,
+            Ended::Deferred(why) => self.settle(&job.claim, told, |_| Fate::Deferred(why.clone())).await,
             Ended::Stopped => {}
         }
     }
@@ -148,7 +161,8 @@ impl Courier {
         let fate = if job.status.is_dotted() { Fate::Uncertain(why) } else { Fate::Deferred(why) };
         // needed for the notice, in case the delivery is given up
         let loaded = self.cache.get(message, self.store.as_ref()).await.ok();
-        self.settle(&job.claim, loaded.as_deref(), |_| fate.clone()).await;
+        let told = loaded.map_or(Told(None), |loaded| Told::about(&loaded));
+        self.settle(&job.claim, told, |_| fate.clone()).await;
     }
 
     /// Sends a copy. A drain aborts it before the final dot, and after it waits for the reply for a limited
@@ -202,12 +216,12 @@ impl Courier {
     }
 
     /// Records the outcome, and gives back the jobs that the circuit breaker stopped.
-    async fn finish(&self, job: &Job, loaded: Option<&Loaded>, outcome: Outcome, returned: Vec<Job>) {
+    async fn finish(&self, job: &Job, told: Told, outcome: Outcome, returned: Vec<Job>) {
         let mut fates = outcome.recipients.into_iter();
         // a recipient missing from the outcome must not get lost
         let forgotten = || Fate::Deferred("4.3.0 the upstream gave no answer for this recipient".to_owned());
         let fate = |_: &Address| fates.next().unwrap_or_else(forgotten);
-        self.settle_delivered(&job.claim, loaded, outcome.reports, fate).await;
+        self.settle_delivered(&job.claim, told, outcome.reports, fate).await;
         let why = self.board.breaker().to_string();
         for job in returned {
             self.give_back(&job.claim, &format!("not tried: the upstream's breaker is {why}")).await;
@@ -215,8 +229,8 @@ impl Courier {
     }
 
     /// Records a fate for each recipient when none was delivered.
-    async fn settle(&self, claim: &Claim, loaded: Option<&Loaded>, fate: impl FnMut(&Address) -> Fate) {
-        self.settle_delivered(claim, loaded, true, fate).await;
+    async fn settle(&self, claim: &Claim, told: Told, fate: impl FnMut(&Address) -> Fate) {
+        self.settle_delivered(claim, told, true, fate).await;
     }
 
     /// Records a fate for each recipient. A sender who asked for a report of success gets it from the next
@@ -224,7 +238,7 @@ impl Courier {
     async fn settle_delivered(
         &self,
         claim: &Claim,
-        loaded: Option<&Loaded>,
+        told: Told,
         reports: bool,
         mut fate: impl FnMut(&Address) -> Fate,
     ) {
@@ -241,9 +255,8 @@ impl Courier {
             .map(|to| (to.address.clone(), schedule.after(fate(&to.address), &attempt)))
             .collect();
         let mut notices = Vec::new();
-        if let Some(loaded) = loaded.filter(|loaded| may_be_told(loaded)) {
-            let last = recipients.len() == loaded.stored.envelope.recipients.len()
-                && results.iter().all(|(_, result)| result.due.is_none());
+        if let Told(Some(all)) = told {
+            let last = recipients.len() == all && results.iter().all(|(_, result)| result.due.is_none());
             let pairs = recipients.iter().zip(&results).map(|(to, (_, result))| (to.notify, result));
             notices = schedule.notices(pairs, &attempt, last);
             let relayed = recipients.iter().zip(&results).any(|(to, (_, result))| {
@@ -345,12 +358,6 @@ impl Courier {
             pause = (pause * 2).min(RECORD_PAUSE_MOST);
         }
     }
-}
-
-/// Whether notices about this message may be sent: not for our own mail, nor for mail with the null sender
-/// (RFC 5321 §6.1).
-fn may_be_told(loaded: &Loaded) -> bool {
-    loaded.stored.envelope.sender.is_some() && !matches!(loaded.stored.origin, Origin::Own { .. })
 }
 
 fn log_attempt(claim: &Claim, results: &[(Address, RecipientResult)]) {
