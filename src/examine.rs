@@ -17,7 +17,6 @@ use crate::policy::{
     Action, Approvers, Budgets, Demand, Disclosure, Facts, Knowledge, Mode, Organisation, Policy, Timing,
     Verdict,
 };
-use crate::rewrite::audit::BodyReport;
 use crate::rewrite::plan::{self, Copies, CopyOptions, Draft, Stamp};
 use crate::rewrite::{Delivery, Hit, Needles};
 use bytes::Bytes;
@@ -76,8 +75,8 @@ pub struct Examination {
     pub index: Result<Header, String>,
     /// What the audit searched the body for.
     pub needles: Arc<Needles>,
-    /// What the body scan found.
-    pub report: BodyReport,
+    /// Where the body shows hidden addresses.
+    pub body_hits: Vec<Hit>,
     /// The facts.
     pub facts: Facts,
     /// The verdict of the rules. [`Examiner::settle`] adds the result of the audit.
@@ -225,7 +224,7 @@ impl Examiner {
             header,
             facts: &seen.facts,
             needles: &seen.needles,
-            body_hits: &seen.report.hits,
+            body_hits: &seen.body_hits,
             organisation: &seen.organisation,
             options: &self.options,
             stamp,

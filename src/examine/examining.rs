@@ -98,13 +98,14 @@ impl Examining {
             Some(scan) => scan.finish().map_err(|error| Refusal::Mime(error.to_string()))?,
             None => BodyReport::default(),
         };
-        let mut facts = preface.complete(report.facts.clone(), size, knowledge, &organisation);
+        let mut facts = preface.complete(report.facts, size, knowledge, &organisation);
         let verdict = judged(&policy, &mut facts);
         let fork = index
             .as_ref()
             .ok()
             .and_then(|header| Fork::of(envelope.sender.as_ref(), header, report.variant, received));
-        Ok(Examination { envelope, header, index, needles, report, facts, verdict, organisation, fork })
+        let body_hits = report.hits;
+        Ok(Examination { envelope, header, index, needles, body_hits, facts, verdict, organisation, fork })
     }
 }
 

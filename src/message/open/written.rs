@@ -1,8 +1,8 @@
 //! Addresses written in a text: found around each `@`, each listed once, bounded.
 
 use crate::message::Address;
+use indexmap::IndexSet;
 use memchr::memchr_iter;
-use std::collections::HashSet;
 
 /// Maximum number of addresses kept of one leaf.
 const MOST: usize = 10_000;
@@ -16,8 +16,8 @@ const WINDOW: usize = 16 * 1_024;
 pub(in crate::message) struct WrittenScan {
     window: Vec<u8>,
     searched: usize,
-    found: HashSet<Address>,
-    order: Vec<Address>,
+    /// In their order.
+    found: IndexSet<Address>,
 }
 
 impl WrittenScan {
@@ -38,21 +38,20 @@ impl WrittenScan {
     /// Ends the text; returns its addresses in order, at most `most`.
     pub(in crate::message) fn finish(mut self, most: usize) -> Vec<Address> {
         self.search(self.window.len());
-        self.order.truncate(most);
-        self.order
+        self.found.truncate(most);
+        self.found.into_iter().collect()
     }
 
     fn search(&mut self, until: usize) {
         let start = self.searched.min(until);
         for at in memchr_iter(b'@', &self.window[start..until]) {
-            if self.order.len() >= MOST {
+            if self.found.len() >= MOST {
                 break;
             }
             if let Some(text) = around(&self.window, start + at)
                 && let Ok(address) = Address::parse(text)
-                && self.found.insert(address.clone())
             {
-                self.order.push(address);
+                self.found.insert(address);
             }
         }
         self.searched = until;

@@ -4,6 +4,7 @@
 //! The file and its folder are flushed before the commit that names it. A file that no commit names is removed when
 //! its writer is dropped, or by a later sweep.
 
+use super::reading::Reading;
 use crate::clock::Entropy;
 use crate::store::lock::private;
 use crate::store::sql::error::io_error;
@@ -16,7 +17,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, BufReader};
+use tokio::io::AsyncRead;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// The largest body, in bytes, that stays in memory and is stored in the row.
@@ -61,10 +62,10 @@ impl Bodies {
         name: &str,
     ) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
         let path = self.path(name)?;
-        let opened = tokio::fs::File::open(&path).await;
-        let mut file = opened.map_err(|error| io_error("read the body", &path, &error))?;
-        file.set_max_buf_size(PIECE);
-        Ok(Box::new(BufReader::with_capacity(PIECE, file)))
+        let open = path.clone();
+        let opened = spawn_blocking(move || Reading::open(&open, PIECE)).await;
+        let opened = opened.unwrap_or_else(|error| Err(io::Error::other(error)));
+        Ok(Box::new(opened.map_err(|error| io_error("read the body", &path, &error))?))
     }
 
     /// Removes the file of a body that no message names, because its commit failed or it was purged.

@@ -9,6 +9,7 @@ pub(super) mod bodies;
 mod committer;
 pub(super) mod error;
 mod open;
+mod reading;
 mod schema;
 
 use super::StoreError;
