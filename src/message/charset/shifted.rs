@@ -70,6 +70,11 @@ impl Shifted {
     pub(super) fn feed(&mut self, bytes: &[u8], last: bool, out: &mut String) {
         let mut rest = bytes;
         while let Some(&first) = rest.first() {
+            if let Some((set, after)) = usual_shift(rest).filter(|_| self.escape.is_empty()) {
+                self.shift(|machine| machine.set = set, out);
+                rest = after;
+                continue;
+            }
             let run = self.plain(rest, out);
             rest = &rest[run..];
             if run == 0 {
@@ -101,17 +106,13 @@ impl Shifted {
             }
             Set::Double(national) => {
                 let (pairs, _) = bytes.as_chunks::<2>();
-                // The row that JIS X 0213 added to, and what shifts in HZ (`~`), are looked at one by one.
-                let is_plain =
-                    |pair: &&[u8; 2]| matches!(pair[0], 0x21 | 0x23..=0x7d) && matches!(pair[1], 0x21..=0x7e);
                 if national == National::Japanese {
                     self.flush(out);
-                    let plain = pairs.iter().take_while(is_plain).count();
-                    out.extend(pairs[..plain].iter().map(|pair| JAPANESE[place(*pair)]));
-                    return 2 * plain;
+                    return 2 * japanese(pairs, out);
                 }
                 let start = self.run.len();
-                self.run.extend(pairs.iter().take_while(is_plain).flatten().map(|octet| octet | 0x80));
+                let plain = pairs.iter().take_while(|pair| is_plain(**pair));
+                self.run.extend(plain.flatten().map(|octet| octet | 0x80));
                 self.run.len() - start
             }
             _ => 0,
@@ -249,20 +250,75 @@ impl Shifted {
     }
 }
 
-/// The number of cells of a row.
-const CELLS: usize = 94;
+/// The escape sequences that all Japanese mail has, with the sets they select and what follows them.
+fn usual_shift(bytes: &[u8]) -> Option<(Set, &[u8])> {
+    match bytes {
+        [0x1b, b'$', b'B', after @ ..] => Some((Set::Double(National::Japanese), after)),
+        [0x1b, b'(', b'B', after @ ..] => Some((Set::Ascii, after)),
+        _ => None,
+    }
+}
 
-/// The characters of the rows of JIS X 0208 by their place, as the Encoding Standard has them: most Japanese mail
-/// consists of these.
-static JAPANESE: LazyLock<Vec<char>> = LazyLock::new(|| {
-    let pairs = (0x21..0x7f_u8).flat_map(|row| (0x21..0x7f_u8).map(move |cell| [row | 0x80, cell | 0x80]));
-    let letter = |pair: [u8; 2]| EUC_JP.decode_without_bom_handling(&pair).0.chars().next();
-    pairs.map(|pair| letter(pair).unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+/// Whether two octets are a character that no rule but the set's is about: the row that JIS X 0213 added to, and what
+/// shifts in HZ (`~`), are looked at one by one.
+fn is_plain([row, cell]: [u8; 2]) -> bool {
+    matches!(row, 0x21 | 0x23..=0x7d) && matches!(cell, 0x21..=0x7e)
+}
+
+/// The characters of JIS X 0208 by [`place`], in UTF-8 with their length, as the Encoding Standard has them: most Japanese
+/// mail consists of these. What is not plain has no length.
+static JAPANESE: LazyLock<Box<[[u8; 4]; PLACES]>> = LazyLock::new(|| {
+    let mut table = Box::new([[0; 4]; PLACES]);
+    for row in 0x21..0x7f_u8 {
+        for cell in (0x21..0x7f_u8).filter(|cell| is_plain([row, *cell])) {
+            let pair = [row | 0x80, cell | 0x80];
+            let (text, _) = EUC_JP.decode_without_bom_handling(&pair);
+            if let Some(letter) = text.chars().next()
+                && let Ok(length @ 1..=3) = u8::try_from(letter.len_utf8())
+            {
+                letter.encode_utf8(&mut table[place([row, cell])]);
+                table[place([row, cell])][3] = length;
+            }
+        }
+    }
+    table
 });
 
-/// The place of a character whose octets are both from 0x21 to 0x7e.
+/// The number of pairs of seven bits.
+const PLACES: usize = 1 << 14;
+/// The number of characters decoded at once: more than a line has.
+const AT_ONCE: usize = 64;
+
+/// The place of a character whose octets have seven bits.
 fn place([row, cell]: [u8; 2]) -> usize {
-    usize::from(row - 0x21) * CELLS + usize::from(cell - 0x21)
+    usize::from(row & 0x7f) << 7 | usize::from(cell & 0x7f)
+}
+
+/// Decodes the characters of JIS X 0208 that are plain, up to the first other one; gives how many.
+fn japanese(pairs: &[[u8; 2]], out: &mut String) -> usize {
+    let table: &[[u8; 4]; PLACES] = &JAPANESE;
+    let mut decoded = 0;
+    for some in pairs.chunks(AT_ONCE) {
+        // Each character is written with its length behind it, which the next one replaces.
+        let mut text = [0; 3 * AT_ONCE + 1];
+        let (mut end, mut taken) = (0, 0);
+        for pair in some {
+            let letter = table[place(*pair)];
+            let Some(here) = text.get_mut(end..end + 4) else { break };
+            if letter[3] == 0 || (pair[0] | pair[1]) > 0x7f {
+                break;
+            }
+            here.copy_from_slice(&letter);
+            end += usize::from(letter[3]);
+            taken += 1;
+        }
+        out.push_str(&String::from_utf8_lossy(&text[..end]));
+        decoded += taken;
+        if taken < some.len() {
+            break;
+        }
+    }
+    decoded
 }
 
 /// The full-width forms of ASCII characters that JIS X 0213 added.
@@ -282,22 +338,50 @@ fn katakana(low: u8) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// Each character of two octets stands for one, the one that a run of them is decoded to.
     #[test]
     fn the_table_of_japanese_is_the_encoding_standard_s() {
-        for row in 0x21..0x7f_u8 {
-            for cell in 0x21..0x7f_u8 {
+        for row in 0..=0xff_u8 {
+            for cell in 0..=0xff_u8 {
+                let mut found = String::new();
+                let number = japanese(&[[row, cell]; 2], &mut found);
+                if !is_plain([row, cell]) {
+                    assert_eq!((number, found.as_str()), (0, ""), "{row:x} {cell:x}");
+                    continue;
+                }
                 let pair = [row | 0x80, cell | 0x80];
                 let (text, _) = EUC_JP.decode_without_bom_handling(&pair);
-                assert_eq!(
-                    text.chars().collect::<Vec<_>>(),
-                    [JAPANESE[place([row, cell])]],
-                    "{row:x} {cell:x}"
-                );
+                assert_eq!((number, found), (2, text.repeat(2)), "{row:x} {cell:x}");
                 let twice = [pair, pair].concat();
                 assert_eq!(EUC_JP.decode_without_bom_handling(&twice).0, text.repeat(2));
             }
+        }
+    }
+
+    proptest! {
+        /// What is taken in runs is what octets taken one by one are.
+        #[test]
+        fn runs_are_what_their_octets_are(
+            pieces in prop::collection::vec(prop_oneof![
+                prop::sample::select(vec!["\x1b$B", "\x1b(B", "\x1b$@", "\x1b(J", "\x1b(I", "\x1b$(D", "\x1b", "\x0e", "\x0f", "\n", "~{", "~}", "~"])
+                    .prop_map(|text| text.as_bytes().to_vec()),
+                prop::collection::vec(0x21..0x7f_u8, 0..40),
+                prop::collection::vec(any::<u8>(), 0..6),
+                Just([0x30, 0x21].repeat(1_200)),
+            ], 0..12),
+            family in prop::sample::select(vec![Family::Japanese, Family::Korean, Family::Chinese, Family::Hz]),
+        ) {
+            let octets = pieces.concat();
+            let (mut whole, mut single) = (String::new(), String::new());
+            Shifted::new(family).feed(&octets, true, &mut whole);
+            let mut one_by_one = Shifted::new(family);
+            for octet in &octets {
+                one_by_one.feed(&[*octet], false, &mut single);
+            }
+            one_by_one.feed(&[], true, &mut single);
+            prop_assert_eq!(whole, single);
         }
     }
 }
