@@ -35,7 +35,6 @@ impl World<'_> {
         let (now, mine) = (self.now(), self.nodes[node].leases());
         let until = now.plus(LEASE);
         let claims = self.stores[node].claim_beside(now, room, LEASE, &mine).await.unwrap();
-        self.model.renewed(&mine, until);
         let say = |claim: &Claim| format!("{}#{}", names(claim), claim.attempt);
         let all: Vec<String> = claims.iter().map(say).collect();
         self.say(format_args!("node {node} claims {}", all.join(" and ")));
