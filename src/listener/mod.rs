@@ -41,7 +41,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 pub use tally::Tally;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use visit::Visit;
@@ -166,7 +166,13 @@ impl Listener {
         };
         let gate = Arc::new(Gate::new(sessions_open));
         let mut sessions = JoinSet::new();
-        let sessions_shutdown = shutdown.clone();
+        let visit = {
+            let (shared, shutdown) = (Arc::clone(&self.shared), shutdown.clone());
+            move |(stream, peer)| {
+                let shared = Arc::clone(&shared.read().unwrap_or_else(PoisonError::into_inner));
+                Visit { stream, peer, shared, shutdown: shutdown.clone() }.admit(&gate, &intake)
+            }
+        };
         let mut accepts = true;
         loop {
             tokio::select! {
@@ -175,11 +181,9 @@ impl Listener {
                 // The receiver may be gone already.
                 Some(answer) = self.asks.recv() => drop(answer.send(accepts)),
                 accepted = self.socket.accept() => match accepted {
-                    Ok((stream, peer)) => {
+                    Ok(connection) => {
                         accepts = true;
-                        let shared = Arc::clone(&self.shared.read().unwrap_or_else(PoisonError::into_inner));
-                        let visit = Visit { stream, peer, shared, shutdown: sessions_shutdown.clone() };
-                        if let Some(session) = visit.admit(&gate, &intake) {
+                        if let Some(session) = visit(connection) {
                             sessions.spawn(session);
                         }
                     }
@@ -191,7 +195,11 @@ impl Listener {
                 },
             }
         }
-        drop((self.socket, self.asks));
+        // Whoever has connected is told 421, not reset.
+        for session in connected(self.socket).into_iter().filter_map(&visit) {
+            sessions.spawn(session);
+        }
+        drop(self.asks);
         let limit = self.shared.read().unwrap_or_else(PoisonError::into_inner).settings.limits.drain + COMMIT;
         let all = async {
             while let Some(ended) = sessions.join_next().await {
@@ -203,6 +211,17 @@ impl Listener {
             sessions.shutdown().await;
         }
     }
+}
+
+/// The connections that wait to be accepted. Nobody else can connect afterwards.
+fn connected(socket: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let Ok(socket) = socket.into_std() else { return Vec::new() };
+    let mut all = Vec::new();
+    while let Ok((stream, peer)) = socket.accept() {
+        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        all.extend(stream.ok().map(|stream| (stream, peer)));
+    }
+    all
 }
 
 /// Waits until the relay is to drain.

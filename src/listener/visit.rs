@@ -10,9 +10,13 @@ use crate::smtp::BareLf;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpStream;
 
 const TOO_MANY: &[u8] = b"421 4.7.0 too many connections, try again later\r\n";
+
+/// How long a drain waits for the PROXY header of a new connection.
+const LAST_HEADER: Duration = Duration::from_secs(1);
 
 /// A connection that was just accepted.
 pub(super) struct Visit {
@@ -99,10 +103,14 @@ impl Visit {
     /// the inner one that the load balancer did not tell the address.
     async fn announced(&mut self) -> Option<Option<SocketAddr>> {
         let deadline = self.shared.settings.limits.proxy;
+        let mut reading = std::pin::pin!(proxy::read(&mut self.stream));
         let read = tokio::select! {
             biased;
-            read = tokio::time::timeout(deadline, proxy::read(&mut self.stream)) => read,
-            () = stopped(&mut self.shutdown) => return None,
+            read = tokio::time::timeout(deadline, &mut reading) => read,
+            // A client may be behind it already, who is then told 421.
+            () = stopped(&mut self.shutdown) => {
+                tokio::time::timeout(deadline.min(LAST_HEADER), &mut reading).await
+            }
         };
         let why = match read {
             Ok(Ok(address)) => return Some(address),

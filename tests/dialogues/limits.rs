@@ -1,6 +1,6 @@
 //! Slow clients, floods, large messages, drains: every limit, reached over a socket.
 
-use super::fake_intake::{FRIEND, OLD_DEVICE, Running};
+use super::fake_intake::{BALANCER, FRIEND, OLD_DEVICE, Running};
 use super::script::Client;
 use sekisho::listener::Limits;
 use std::sync::atomic::Ordering;
@@ -222,6 +222,28 @@ fn large_content_arrives_whole() {
     client.send(&sent).unwrap();
     assert!(client.ask(".").starts_with("250 2.0.0 queued as "));
     assert!(running.messages()[0].content == expected, "content differs");
+}
+
+/// Clients that have connected when a drain begins, and were not yet greeted, are told 421 and not reset, behind a
+/// balancer, too.
+#[test]
+fn a_drain_tells_whoever_has_just_connected() {
+    for round in 0..20 {
+        let mut running = Running::with(Limits::default());
+        let mut clients: Vec<Client> =
+            [FRIEND, FRIEND, BALANCER, BALANCER].map(|from| Client::connect(from, running.address)).into();
+        running.shutdown.send(true).unwrap();
+        for client in &mut clients[2..] {
+            let header = format!("PROXY TCP4 {FRIEND} 127.0.0.1 50000 25\r\n");
+            client.send(header.as_bytes()).unwrap();
+        }
+        for client in &mut clients {
+            let said = client.reply().unwrap();
+            let last = if said.starts_with("220 ") { client.reply().unwrap() } else { said };
+            assert!(last.starts_with("421 4.3.2 "), "{round}: {last}");
+        }
+        running.drained();
+    }
 }
 
 #[test]
