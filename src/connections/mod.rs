@@ -145,8 +145,10 @@ struct Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.slot.slots.lock().by_number.remove(&self.slot.number);
-        self.slot.slots.tally.open.dec();
+        // One that made room for another was counted out then.
+        if self.slot.slots.lock().by_number.remove(&self.slot.number).is_some() {
+            self.slot.slots.tally.open.dec();
+        }
     }
 }
 
@@ -198,6 +200,7 @@ impl Open {
         };
         if let Some(entry) = self.by_number.remove(&number) {
             entry.leave.notify_one();
+            tally.open.dec();
             tally.dropped.inc();
         }
         true
