@@ -213,15 +213,19 @@ impl Listener {
     }
 }
 
-/// The connections that wait to be accepted. Nobody else can connect afterwards.
+/// The connections that wait to be accepted, as many as can: whoever goes on connecting must not keep a drain from
+/// beginning.
 fn connected(socket: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     let Ok(socket) = socket.into_std() else { return Vec::new() };
-    let mut all = Vec::new();
-    while let Ok((stream, peer)) = socket.accept() {
-        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-        all.extend(stream.ok().map(|stream| (stream, peer)));
-    }
-    all
+    let accepted = (0..BACKLOG).map_while(|_| socket.accept().ok());
+    let usable = accepted.filter_map(|(stream, peer)| {
+        stream
+            .set_nonblocking(true)
+            .and_then(|()| TcpStream::from_std(stream))
+            .ok()
+            .map(|stream| (stream, peer))
+    });
+    usable.collect()
 }
 
 /// Waits until the relay is to drain.
