@@ -6,6 +6,7 @@
 //! a NUL is read to its real end and then refused. This prevents SMTP smuggling: what another server
 //! reads as two messages is at most one here, and is never stored in a form that can be read as two.
 
+use super::ordinary::{BLOCK, ordinary};
 use bytes::{Buf, Bytes, BytesMut};
 
 /// What to do with a bare LF in content.
@@ -133,8 +134,16 @@ impl Content {
     fn scan(&mut self, input: &mut BytesMut) -> Scan {
         let grown = (self.bare_lf == BareLf::Normalise).then(BytesMut::new);
         let mut scan = Scan { read: 0, kept: 0, grown, end: false };
-        let mut from = 0;
+        let (mut from, mut odd) = (0, 0);
         loop {
+            if scan.read >= odd {
+                let passed = ordinary(&input[scan.read..], self.line_start);
+                if passed > 0 {
+                    scan.read += passed;
+                    self.line_start = input[scan.read - 1] == b'\n';
+                }
+                odd = scan.read + BLOCK;
+            }
             if self.line_start && input.get(scan.read) == Some(&b'.') {
                 match (input.get(scan.read + 1), input.get(scan.read + 2)) {
                     (Some(b'\r'), Some(b'\n')) => {

@@ -6,7 +6,7 @@
 //! * `verbs` the commands, one function each
 //! * [`line`] command lines; [`path`] the addresses in them; [`params`] their ESMTP parameters
 //! * `auth` AUTH in the session; [`sasl`] its exchanges
-//! * [`content`] message content: dot unstuffing, line ends, the final dot
+//! * [`content`] message content: dot unstuffing, line ends, the final dot; `ordinary` passes over most of it
 //!
 //! For the client side (`upstream`):
 //! * [`reply`] parses a server's replies
@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 mod auth;
 pub mod content;
 pub mod line;
+mod ordinary;
 pub mod params;
 pub mod path;
 pub mod reply;

@@ -3,6 +3,8 @@
 //! Servers disagree about whether a bare CR or LF ends a line, and so about where a dot must be stuffed.
 //! Content with a bare CR or LF is therefore an error here.
 
+use super::ordinary::{BLOCK, ordinary};
+
 /// The content has a bare CR or LF, so it must not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the content has a bare CR or LF")]
@@ -36,15 +38,24 @@ impl Stuffer {
         Self { at: At::LineStart }
     }
 
-    /// Calls `each` with slices of `chunk`, and with a single dot wherever one must be inserted. It copies
-    /// nothing.
+    /// The octets at the front of `chunk` that are sent as they are, and whether a dot is inserted after them.
     ///
     /// # Errors
     /// The content has a bare CR or LF. The caller must then abort the transaction without a final dot.
-    pub fn pieces<'a>(&mut self, chunk: &'a [u8], mut each: impl FnMut(&'a [u8])) -> Result<(), BareLineEnd> {
-        let mut given = 0;
-        let mut next = 0;
+    pub fn run<'a>(&mut self, chunk: &'a [u8]) -> Result<(&'a [u8], bool), BareLineEnd> {
+        let (mut next, mut odd) = (0, 0);
         while next < chunk.len() {
+            if next >= odd && self.at != At::Cr {
+                let passed = ordinary(&chunk[next..], self.at == At::LineStart);
+                if passed > 0 {
+                    next += passed;
+                    self.at = if chunk[next - 1] == b'\n' { At::LineStart } else { At::Text };
+                }
+                odd = next + BLOCK;
+                if next == chunk.len() {
+                    break;
+                }
+            }
             match self.at {
                 At::Cr if chunk[next] == b'\n' => {
                     next += 1;
@@ -52,11 +63,8 @@ impl Stuffer {
                 }
                 At::Cr => return Err(BareLineEnd),
                 At::LineStart if chunk[next] == b'.' => {
-                    each(&chunk[given..next]);
-                    each(b".");
-                    given = next;
-                    next += 1;
                     self.at = At::Text;
+                    return Ok((&chunk[..next], true));
                 }
                 At::LineStart | At::Text => {
                     self.at = At::Text;
@@ -71,16 +79,23 @@ impl Stuffer {
                 }
             }
         }
-        each(&chunk[given..]);
-        Ok(())
+        Ok((chunk, false))
     }
 
-    /// Does the same as [`Self::pieces`], appending to a buffer.
+    /// Appends stuffed content to a buffer.
     ///
     /// # Errors
     /// The content has a bare CR or LF.
-    pub fn append(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), BareLineEnd> {
-        self.pieces(chunk, |piece| out.extend_from_slice(piece))
+    pub fn append(&mut self, mut chunk: &[u8], out: &mut Vec<u8>) -> Result<(), BareLineEnd> {
+        while !chunk.is_empty() {
+            let (run, dot) = self.run(chunk)?;
+            out.extend_from_slice(run);
+            if dot {
+                out.push(b'.');
+            }
+            chunk = &chunk[run.len()..];
+        }
+        Ok(())
     }
 
     /// The octets that end the content: the final dot, preceded by CRLF if the content does not end in one.

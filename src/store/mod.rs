@@ -40,7 +40,7 @@ pub use notices::*;
 pub use people::*;
 pub use prometheus_client::metrics::histogram::Histogram;
 pub use sql::SqlStore;
-use tokio::io::AsyncRead;
+use tokio::io::AsyncBufRead;
 pub use upkeep::UpkeepStore;
 
 /// The traits of a store, for code that uses an engine directly instead of a `dyn Store`.
@@ -152,5 +152,5 @@ pub trait Store:
     async fn message(&self, id: Id) -> Result<StoredMessage, StoreError>;
 
     /// Opens a body for reading, from its first byte.
-    async fn open_body(&self, body: &Body) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError>;
+    async fn open_body(&self, body: &Body) -> Result<Box<dyn AsyncBufRead + Send + Unpin>, StoreError>;
 }

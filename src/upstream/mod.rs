@@ -29,7 +29,7 @@ use crate::message::{Address, Recipient, envelope::Ret};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::Arc;
-use tokio::io::AsyncRead;
+use tokio::io::AsyncBufRead;
 
 /// One copy, rendered and ready to be sent.
 pub struct Transaction {
@@ -68,7 +68,7 @@ pub enum Content {
     /// In memory.
     Inline(Bytes),
     /// A stream, and its size in octets.
-    Stream(Box<dyn AsyncRead + Send + Unpin>, u64),
+    Stream(Box<dyn AsyncBufRead + Send + Unpin>, u64),
     /// Sending it has begun, so it cannot be sent again.
     Spent,
 }

@@ -12,8 +12,8 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, ReadBuf};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use tokio::sync::RwLock;
 
 /// The largest body, in bytes, that stays in memory and is stored in the row.
@@ -62,7 +62,7 @@ impl Chunks {
         &self,
         name: &str,
         size: u64,
-    ) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
+    ) -> Result<Box<dyn AsyncBufRead + Send + Unpin>, StoreError> {
         let (readers, name) = (self.readers.clone(), Arc::from(name));
         let mut body = Outgoing { readers, name, number: 0, left: size, piece: Bytes::new(), coming: None };
         // Reads the first chunk, so that a missing body is reported at once.
@@ -244,23 +244,35 @@ impl Outgoing {
     }
 }
 
+impl AsyncBufRead for Outgoing {
+    fn poll_fill_buf(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        while this.piece.is_empty() && this.left > 0 {
+            let mut coming = this.coming.take().unwrap_or_else(|| this.next());
+            let Poll::Ready(piece) = coming.as_mut().poll(context) else {
+                this.coming = Some(coming);
+                return Poll::Pending;
+            };
+            this.taken(piece.map_err(io::Error::other)?)?;
+        }
+        Poll::Ready(Ok(&this.piece))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, taken: usize) {
+        self.piece.advance(taken);
+    }
+}
+
 impl AsyncRead for Outgoing {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.piece.is_empty() && self.left > 0 {
-            let mut coming = self.coming.take().unwrap_or_else(|| self.next());
-            let Poll::Ready(piece) = coming.as_mut().poll(context) else {
-                self.coming = Some(coming);
-                return Poll::Pending;
-            };
-            self.taken(piece.map_err(io::Error::other)?)?;
-        }
-        let some = self.piece.len().min(buffer.remaining());
-        buffer.put_slice(&self.piece[..some]);
-        self.piece.advance(some);
+        let piece = ready!(self.as_mut().poll_fill_buf(context))?;
+        let some = piece.len().min(buffer.remaining());
+        buffer.put_slice(&piece[..some]);
+        self.consume(some);
         Poll::Ready(Ok(()))
     }
 }

@@ -4,7 +4,7 @@ use crate::store::postgres::bodies::Chunks;
 use crate::store::sqlite::bodies::Bodies as FileBodies;
 use crate::store::{Body, BodyWriter, StoreError};
 use std::io;
-use tokio::io::AsyncRead;
+use tokio::io::AsyncBufRead;
 
 /// Where bodies are stored.
 pub(in crate::store) enum Bodies {
@@ -23,7 +23,7 @@ impl Bodies {
     pub(in crate::store) async fn read(
         &self,
         body: &Body,
-    ) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
+    ) -> Result<Box<dyn AsyncBufRead + Send + Unpin>, StoreError> {
         match (body, self) {
             (Body::Inline(bytes), _) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
             (Body::Stored { name, .. }, Self::Files(files)) => files.read(name).await,

@@ -98,7 +98,7 @@ use recent::Recent;
 use repeats::Repeats;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::AsyncRead;
+use tokio::io::AsyncBufRead;
 use unsure::{Taken, Unsure};
 use writer::Writer;
 
@@ -264,7 +264,7 @@ impl Store for SqlStore {
         }
     }
 
-    async fn open_body(&self, body: &Body) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
+    async fn open_body(&self, body: &Body) -> Result<Box<dyn AsyncBufRead + Send + Unpin>, StoreError> {
         self.bodies.read(body).await
     }
 }

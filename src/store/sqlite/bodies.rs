@@ -17,7 +17,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::io::AsyncRead;
+use tokio::io::AsyncBufRead;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// The largest body, in bytes, that stays in memory and is stored in the row.
@@ -60,7 +60,7 @@ impl Bodies {
     pub(in crate::store) async fn read(
         &self,
         name: &str,
-    ) -> Result<Box<dyn AsyncRead + Send + Unpin>, StoreError> {
+    ) -> Result<Box<dyn AsyncBufRead + Send + Unpin>, StoreError> {
         let path = self.path(name)?;
         let open = path.clone();
         let opened = spawn_blocking(move || Reading::open(&open, PIECE)).await;

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, ReadBuf};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// A file that is being read from its beginning.
@@ -49,39 +49,52 @@ impl Reading {
     }
 }
 
+impl AsyncBufRead for Reading {
+    fn poll_fill_buf(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        let mut read = false;
+        loop {
+            this.0 = match std::mem::replace(&mut this.0, State::Failed) {
+                State::Ready { piece, at } if at < piece.filled || read => {
+                    this.0 = State::Ready { piece, at };
+                    break;
+                }
+                State::Ready { piece, .. } => State::Reading(spawn_blocking(move || piece.next())),
+                State::Reading(mut task) => {
+                    let Poll::Ready(ended) = Pin::new(&mut task).poll(context) else {
+                        this.0 = State::Reading(task);
+                        return Poll::Pending;
+                    };
+                    read = true;
+                    State::Ready { piece: ended.map_err(io::Error::other)??, at: 0 }
+                }
+                State::Failed => break,
+            };
+        }
+        match &this.0 {
+            State::Ready { piece, at } => Poll::Ready(Ok(&piece.octets[*at..piece.filled])),
+            _ => Poll::Ready(Err(io::Error::other("an earlier read failed"))),
+        }
+    }
+
+    fn consume(mut self: Pin<&mut Self>, taken: usize) {
+        if let State::Ready { piece, at } = &mut self.0 {
+            *at = (*at + taken).min(piece.filled);
+        }
+    }
+}
+
 impl AsyncRead for Reading {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut read = false;
-        loop {
-            match std::mem::replace(&mut self.0, State::Failed) {
-                State::Ready { piece, mut at } if at < piece.filled || read => {
-                    let taken = (piece.filled - at).min(out.remaining());
-                    out.put_slice(&piece.octets[at..at + taken]);
-                    at += taken;
-                    self.0 = State::Ready { piece, at };
-                    return Poll::Ready(Ok(()));
-                }
-                State::Ready { piece, .. } => {
-                    self.0 = State::Reading(spawn_blocking(move || piece.next()));
-                }
-                State::Reading(mut task) => {
-                    let ended = match Pin::new(&mut task).poll(context) {
-                        Poll::Ready(ended) => ended,
-                        Poll::Pending => {
-                            self.0 = State::Reading(task);
-                            return Poll::Pending;
-                        }
-                    };
-                    self.0 = State::Ready { piece: ended.map_err(io::Error::other)??, at: 0 };
-                    read = true;
-                }
-                State::Failed => return Poll::Ready(Err(io::Error::other("an earlier read failed"))),
-            }
-        }
+        let piece = ready!(self.as_mut().poll_fill_buf(context))?;
+        let taken = piece.len().min(out.remaining());
+        out.put_slice(&piece[..taken]);
+        self.consume(taken);
+        Poll::Ready(Ok(()))
     }
 }
 

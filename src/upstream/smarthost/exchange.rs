@@ -11,11 +11,11 @@ use super::sessions::is_about_sessions;
 use crate::smtp::{Reply, Stuffer};
 use crate::upstream::{Content, Fate, Transaction};
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
+use tokio::io::AsyncBufReadExt;
 
 /// Most RCPTs in one write. Their replies must fit the socket's buffers while we are still writing.
 const BATCH: usize = 100;
-/// Octets read from a streamed body at a time.
+/// Octets of a streamed body that are collected before they are written.
 const CHUNK: usize = 64 * 1024;
 /// How long to wait for a reply after the upstream closed the connection during the content.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -223,20 +223,17 @@ impl Exchange<'_> {
             Content::Spent => return Err(Broken::Local("4.3.0 the body was sent already".to_owned())),
             Content::Stream(mut body, size) => {
                 let mut seen = 0;
-                let mut chunk = vec![0; CHUNK];
                 loop {
-                    let count = body.read(&mut chunk).await.map_err(|error| {
+                    let piece = body.fill_buf().await.map_err(|error| {
                         Broken::Local(format!("4.3.0 the stored body cannot be read: {error}"))
                     })?;
-                    if count == 0 {
+                    if piece.is_empty() {
                         break;
                     }
-                    seen += count as u64;
-                    append(&mut stuffer, &chunk[..count], &mut out)?;
-                    if out.len() >= CHUNK {
-                        self.write_content(&out).await?;
-                        out.clear();
-                    }
+                    let size = piece.len();
+                    self.piece(&mut stuffer, piece, &mut out).await?;
+                    body.consume(size);
+                    seen += size as u64;
                 }
                 if seen != size {
                     return Err(Broken::Local(format!(
@@ -254,6 +251,34 @@ impl Exchange<'_> {
         self.dotted = true;
         self.connection.out = out;
         self.connection.line.reply(self.timeouts.end, "after the final dot").await
+    }
+
+    /// Sends a piece of a body. Long runs of it are sent from where they are; `out` collects what comes before.
+    async fn piece(
+        &mut self,
+        stuffer: &mut Stuffer,
+        mut piece: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Broken> {
+        while !piece.is_empty() {
+            let (run, dot) = stuffer.run(piece).map_err(|_| bare_line_end())?;
+            if out.len() + run.len() > CHUNK {
+                if !out.is_empty() {
+                    self.write_content(out).await?;
+                    out.clear();
+                }
+                for block in run.chunks(CHUNK) {
+                    self.write_content(block).await?;
+                }
+            } else {
+                out.extend_from_slice(run);
+            }
+            if dot {
+                out.push(b'.');
+            }
+            piece = &piece[run.len()..];
+        }
+        Ok(())
     }
 
     /// Writes content. If the upstream closes the connection meanwhile, a reply it sent before counts.

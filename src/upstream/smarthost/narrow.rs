@@ -9,7 +9,7 @@ use crate::upstream::{Content, Transaction};
 use bytes::Bytes;
 use std::io::SeekFrom;
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufReader};
 
 /// A converted body larger than this, in octets, is written to a temporary file.
 const IN_MEMORY: usize = 1 << 20;
@@ -158,6 +158,12 @@ impl Spool {
         file.write_all(&self.out).await.map_err(|error| no_room(&error))?;
         file.flush().await.map_err(|error| no_room(&error))?;
         file.seek(SeekFrom::Start(0)).await.map_err(|error| no_room(&error))?;
-        Ok((Content::Stream(Box::new(file), self.size + self.out.len() as u64), hash))
+        Ok((
+            Content::Stream(
+                Box::new(BufReader::with_capacity(CHUNK, file)),
+                self.size + self.out.len() as u64,
+            ),
+            hash,
+        ))
     }
 }
