@@ -8,12 +8,24 @@ const KEPT: usize = 32 * 1_024;
 const MESSAGE: &[u8] = b"-----BEGIN PGP MESSAGE-----";
 const SIGNED: &[u8] = b"-----BEGIN PGP SIGNED MESSAGE-----";
 
+/// What every line of armour begins with, and how long the longest that is looked for is.
+const ARMOUR: &[u8] = b"-----BEGIN PGP ";
+const LONGEST: usize = SIGNED.len();
+
 /// Detects armour in a stream of text.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Armour {
+    finder: memmem::Finder<'static>,
+    /// The end of what was read, shorter than the longest line.
     tail: Vec<u8>,
     block: Option<Vec<u8>>,
     pub(super) signed: bool,
+}
+
+impl Default for Armour {
+    fn default() -> Self {
+        Self { finder: memmem::Finder::new(ARMOUR), tail: Vec::new(), block: None, signed: false }
+    }
 }
 
 impl Armour {
@@ -23,6 +35,17 @@ impl Armour {
             block.extend_from_slice(&bytes[..bytes.len().min(room)]);
             return;
         }
+        let (begun, short) = (self.tail.len(), bytes.len().min(LONGEST));
+        self.tail.extend_from_slice(&bytes[..short]);
+        if self.finder.find(&self.tail).is_some() || self.finder.find(bytes).is_some() {
+            self.tail.truncate(begun);
+            return self.look(bytes);
+        }
+        self.keep(&bytes[short..]);
+    }
+
+    /// Looks for the lines in what may have one.
+    fn look(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);
         self.signed |= memmem::find(&self.tail, SIGNED).is_some();
         if let Some(at) = memmem::find(&self.tail, MESSAGE) {
@@ -31,8 +54,14 @@ impl Armour {
             self.tail = Vec::new();
             return;
         }
-        let keep = self.tail.len().saturating_sub(SIGNED.len());
-        self.tail.drain(..keep);
+        self.keep(b"");
+    }
+
+    /// Keeps the end of what was read, of which this is the last.
+    fn keep(&mut self, last: &[u8]) {
+        self.tail.extend_from_slice(&last[last.len().saturating_sub(LONGEST)..]);
+        let over = self.tail.len().saturating_sub(LONGEST - 1);
+        self.tail.drain(..over);
     }
 
     /// The number of keys, if an encrypted block was found.
@@ -110,6 +139,29 @@ mod tests {
             armour.as_bytes().chunks(size).for_each(|chunk| scan.feed(chunk));
             assert!(!scan.signed);
             assert_eq!(scan.finish(), Some(4));
+        }
+    }
+
+    /// Armour anywhere in a text, cut anywhere.
+    #[test]
+    fn armour_is_found_across_any_cut() {
+        let noise = "-----BEGIN PGP PUBLIC KEY BLOCK-----\r\n---- text -----BEGIN\r\n".repeat(2);
+        for (line, signed, keys) in [
+            ("-----BEGIN PGP SIGNED MESSAGE-----", true, None),
+            ("-----BEGIN PGP MESSAGE-----", false, Some(0)),
+            ("-----BEGIN PGP MESSAGE----", false, None),
+            ("-----BEGIN PGP SIGNED MESSAGE----", false, None),
+        ] {
+            let text = format!("{noise}{line}\r\n\r\nAA==\r\n{noise}");
+            for cut in 0..=text.len() {
+                for size in [1_000, 5] {
+                    let mut scan = Armour::default();
+                    let (one, two) = text.as_bytes().split_at(cut);
+                    scan.feed(one);
+                    two.chunks(size).for_each(|chunk| scan.feed(chunk));
+                    assert_eq!((scan.signed, scan.finish()), (signed, keys), "{line} cut at {cut}");
+                }
+            }
         }
     }
 }

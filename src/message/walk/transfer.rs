@@ -4,7 +4,7 @@
 //! see what any recipient could see.
 
 use super::digits::hex_digit;
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memmem, memrchr};
 
 /// The transfer encoding of a part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -287,6 +287,9 @@ impl QuotedPrintable {
 /// Longest line of an encoded block; longer ones are text.
 const LONGEST: usize = 1_024;
 
+/// What the first line of a block has in it.
+const BEGIN: &[u8] = b"begin ";
+
 /// Uuencoded blocks (`begin 644 name` … `end`) and `yEnc` blocks (`=ybegin` … `=yend`); the text around them
 /// is skipped.
 #[derive(Debug, Default)]
@@ -307,14 +310,16 @@ enum Block {
 impl Uuencode {
     /// Decodes the contents of blocks and appends them to `out`.
     pub fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
+        let begin = memmem::Finder::new(BEGIN);
         while !bytes.is_empty() {
+            if self.inside == Block::None && self.line.is_empty() && !self.too_long {
+                let to = begin.find(bytes).unwrap_or(bytes.len());
+                let lines = memrchr(b'\n', &bytes[..to]).map_or(0, |at| at + 1);
+                bytes = &bytes[lines..];
+            }
             let end = memchr(b'\n', bytes);
             let (piece, rest) = bytes.split_at(end.map_or(bytes.len(), |at| at + 1));
             bytes = rest;
-            let is_whole = end.is_some() && self.line.is_empty() && !self.too_long;
-            if is_whole && self.inside == Block::None && !matches!(piece[0], b'b' | b'=') {
-                continue;
-            }
             if self.line.len() + piece.len() > LONGEST {
                 self.too_long = true;
                 self.line.clear();
@@ -454,6 +459,11 @@ mod tests {
         let text = [b"=ybegin line=128 size=5 name=a\r\n", &yenc[..], b"\r\n=yend size=5\r\n"].concat();
         assert_eq!(decode(Encoding::Uuencode, &text), b"hello");
         assert_eq!(decode(Encoding::Uuencode, b"we begin 2026 with\r\nnothing\r\n"), b"");
+        let far = "Let us begin 100 times, or begin 1 or begin 644 of them.\r\n\r\nbegin\r\n begin 644 a\r\n"
+            .repeat(9);
+        let text =
+            format!("{far}begin 644 a.txt\r\n%:&5L;&\\\r\n`\r\nend\r\n{far}begin 644 b\n%:&5L;&\\\n`\nend\n");
+        assert_eq!(decode(Encoding::Uuencode, text.as_bytes()), b"hellohello");
     }
 
     #[test]
