@@ -92,16 +92,15 @@ impl Committer {
     pub(super) fn run(mut self) {
         loop {
             match self.requests.first(IDLE) {
-                Ok(first) => self.commit(first),
+                Ok(group) => self.commit(group),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    /// Commits a request together with those that arrive meanwhile.
-    fn commit(&mut self, first: Box<dyn Job>) {
-        let mut group = vec![first];
+    /// Commits requests together with those that arrive meanwhile.
+    fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
         let quick = self.careful == 0;
         self.careful = self.careful.saturating_sub(1);
         let mut ended = self.transact(&mut group, GROUP_REQUESTS, quick);
@@ -136,7 +135,7 @@ impl Committer {
         }
         let (failure, again) = match ended {
             Ok((took, ours)) => {
-                self.requests.committed(took);
+                self.requests.committed(group, took);
                 self.ours = ours;
                 self.connection = Some(connection);
                 return Ok(());

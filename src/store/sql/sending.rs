@@ -1,7 +1,7 @@
 //! Implements [`CourierStore`] for the SQL store.
 
 use super::unsure::Taken;
-use super::{SqlStore, claims, decide, encode, read, record};
+use super::{SMALL, SqlStore, claims, decide, encode, read, record};
 use crate::clock::Timestamp;
 use crate::store::{AttemptResult, Claim, CourierStore, Lease, Spent, Stop, StoreError};
 use async_trait::async_trait;
@@ -58,7 +58,7 @@ impl CourierStore for SqlStore {
     }
 
     async fn record(&self, result: AttemptResult) -> Result<(), StoreError> {
-        self.write(move |tx| record::record(tx, &result)).await
+        self.writer.submit_patiently(SMALL, move |tx| record::record(tx, &result)).await
     }
 
     async fn stop(&self, stop: Stop) -> Result<(), StoreError> {

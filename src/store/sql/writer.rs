@@ -1,8 +1,9 @@
 //! The single writer: a thread that owns the writing connection and commits requests in groups.
 //!
 //! The requests that arrive during one flush to disk form the next group. On a disk with fast flushes, nothing
-//! waits for a group to fill. On a slow disk, the writer waits a fraction of a flush longer while more requests
-//! arrive, because a request that misses a group waits for a whole flush. One flush makes the whole group
+//! waits for a group to fill. On a slow disk, if several clients send, the writer waits a fraction of a flush longer
+//! while more requests arrive, because a request that misses a group waits for a whole flush; and what nobody waits
+//! for, as the result of a copy, waits as long for a request to share a flush with. One flush makes the whole group
 //! durable, and only then are its requests answered. A refused request is undone by itself. If a request fails
 //! half-way, the group is rolled back and its requests run one by one, so that only the failing one is refused.
 //!
@@ -16,7 +17,7 @@ use super::error::Failure;
 use super::repeats::Repeats;
 use crate::store::{Histogram, StoreError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -32,6 +33,9 @@ const SLOW: Duration = Duration::from_millis(1);
 const QUIET: u32 = 8;
 /// and at the latest after this fraction of a flush (a divisor).
 const LINGER: u32 = 3;
+
+/// How many requests that can wait are kept waiting at most.
+const PATIENT: usize = 64;
 
 /// The time one request should take at most. One that takes longer is counted, and named in the log.
 pub(in crate::store) const BUDGET: Duration = Duration::from_millis(50);
@@ -57,11 +61,14 @@ pub(in crate::store) trait Job: Send {
     fn weight(&self) -> usize;
     /// Its name for the log: the code that submitted it.
     fn name(&self) -> &'static str;
+    /// Whether nobody waits for it, so that it may share the flush of a later request.
+    fn can_wait(&self) -> bool;
 }
 
 struct Request<F, T> {
     work: F,
     weight: usize,
+    can_wait: bool,
     outcome: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -104,6 +111,10 @@ where
     fn weight(&self) -> usize {
         self.weight
     }
+
+    fn can_wait(&self) -> bool {
+        self.can_wait
+    }
 }
 
 /// The handle that submits requests to the writer.
@@ -138,9 +149,30 @@ impl Writer {
         T: Send + 'static,
         F: FnMut(&Connection) -> Result<T, Failure> + Send + 'static,
     {
+        self.send(weight, false, work).await
+    }
+
+    /// The same for what nobody waits for: it may wait for a request that somebody waits for, and share its flush.
+    pub(in crate::store) async fn submit_patiently<T, F>(
+        &self,
+        weight: usize,
+        work: F,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, Failure> + Send + 'static,
+    {
+        self.send(weight, true, work).await
+    }
+
+    async fn send<T, F>(&self, weight: usize, can_wait: bool, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, Failure> + Send + 'static,
+    {
         let gone = || StoreError::Unavailable("the writer has ended".to_owned());
         let (reply, answer) = oneshot::channel();
-        let request = Box::new(Request { work, weight, outcome: None, reply });
+        let request = Box::new(Request { work, weight, can_wait, outcome: None, reply });
         self.inbox.as_ref().ok_or_else(gone)?.send(request).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
@@ -163,6 +195,8 @@ pub(in crate::store) struct Requests {
     inbox: Receiver<Box<dyn Job>>,
     /// The moving average of the duration of a flush.
     flush: Duration,
+    /// Whether several clients wait for their requests: more than one in the last group, or one more since.
+    contended: bool,
     seconds: Histogram,
     repeats: Arc<Mutex<Repeats>>,
 }
@@ -173,17 +207,33 @@ impl Requests {
         seconds: Histogram,
         repeats: Arc<Mutex<Repeats>>,
     ) -> Self {
-        Self { inbox, flush: Duration::ZERO, seconds, repeats }
+        Self { inbox, flush: Duration::ZERO, contended: false, seconds, repeats }
     }
 
-    /// Waits for the first request of a group.
-    pub(in crate::store) fn first(&self, within: Duration) -> Result<Box<dyn Job>, mpsc::RecvTimeoutError> {
-        self.inbox.recv_timeout(within)
+    /// Waits for the first requests of a group. On a slow disk, those for which nobody waits wait for one for which
+    /// somebody does, to share its flush.
+    pub(in crate::store) fn first(
+        &mut self,
+        within: Duration,
+    ) -> Result<Vec<Box<dyn Job>>, RecvTimeoutError> {
+        let waiting = self.inbox.try_recv().ok();
+        self.contended |= waiting.as_ref().is_some_and(|job| !job.can_wait());
+        let mut group = vec![waiting.map_or_else(|| self.inbox.recv_timeout(within), Ok)?];
+        let latest = Instant::now() + self.flush / LINGER;
+        while self.flush >= SLOW && group.len() < PATIENT && group.last().is_some_and(|last| last.can_wait())
+        {
+            match self.inbox.recv_timeout(latest.saturating_duration_since(Instant::now())) {
+                Ok(next) => group.push(next),
+                Err(_) => break,
+            }
+        }
+        Ok(group)
     }
 
     /// A group was committed, and its flush took this long.
-    pub(in crate::store) fn committed(&mut self, took: Duration) {
+    pub(in crate::store) fn committed(&mut self, group: &[Box<dyn Job>], took: Duration) {
         self.flush = (self.flush * 7 + took) / 8;
+        self.contended = group.iter().filter(|job| !job.can_wait()).nth(1).is_some();
         self.repeats().keep();
     }
 
@@ -228,7 +278,7 @@ impl Requests {
         if let Ok(next) = self.inbox.try_recv() {
             return Some(next);
         }
-        if self.flush < SLOW {
+        if self.flush < SLOW || !self.contended {
             return None;
         }
         let wait = (self.flush / QUIET).min(latest.saturating_duration_since(Instant::now()));
@@ -257,5 +307,107 @@ fn copy(error: &StoreError) -> StoreError {
         StoreError::Corrupt(why) => StoreError::Corrupt(why.clone()),
         StoreError::Uncertain(why) => StoreError::Uncertain(why.clone()),
         other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Asked {
+        can_wait: bool,
+    }
+
+    impl Job for Asked {
+        fn run(&mut self, _: &Connection) -> Result<bool, Failure> {
+            Ok(true)
+        }
+
+        fn answer(self: Box<Self>, _: Option<StoreError>) {}
+
+        fn weight(&self) -> usize {
+            1
+        }
+
+        fn name(&self) -> &'static str {
+            "a test"
+        }
+
+        fn can_wait(&self) -> bool {
+            self.can_wait
+        }
+    }
+
+    fn requests(flush: Duration) -> (mpsc::Sender<Box<dyn Job>>, Requests) {
+        let (inbox, requests) = mpsc::channel();
+        let mut requests = Requests::new(requests, histogram(), Arc::default());
+        requests.flush = flush;
+        (inbox, requests)
+    }
+
+    fn first(requests: &mut Requests) -> usize {
+        requests.first(Duration::from_secs(10)).unwrap().len()
+    }
+
+    #[test]
+    fn on_a_slow_disk_what_can_wait_shares_the_flush_of_what_cannot() {
+        for (flush, groups) in [(Duration::from_mins(1), vec![3, 1]), (Duration::ZERO, vec![1, 1, 1, 1])] {
+            let (inbox, mut requests) = requests(flush);
+            for can_wait in [true, true, false, false] {
+                inbox.send(Box::new(Asked { can_wait })).unwrap();
+            }
+            let found: Vec<usize> = groups.iter().map(|_| first(&mut requests)).collect();
+            assert_eq!(found, groups, "{flush:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_wait_does_not_wait_for_ever() {
+        let (inbox, mut requests) = requests(Duration::from_millis(30));
+        inbox.send(Box::new(Asked { can_wait: true })).unwrap();
+        assert_eq!(first(&mut requests), 1);
+        for _ in 0..=PATIENT {
+            inbox.send(Box::new(Asked { can_wait: true })).unwrap();
+        }
+        requests.flush = Duration::from_mins(10);
+        assert_eq!(first(&mut requests), PATIENT);
+        drop(inbox);
+        assert_eq!(first(&mut requests), 1, "what is left when there can be no more");
+        assert!(requests.first(Duration::ZERO).is_err());
+    }
+
+    /// A single client would wait for nobody; of two that take turns, each would wait for the other's flush.
+    #[test]
+    fn the_writer_waits_for_more_only_if_several_clients_send() {
+        let flush = Duration::from_millis(200);
+        let (inbox, mut requests) = requests(flush);
+        let latest = || Instant::now() + Duration::from_secs(10);
+        let one = || -> Box<dyn Job> { Box::new(Asked { can_wait: false }) };
+
+        let client = std::thread::spawn({
+            let inbox = inbox.clone();
+            move || {
+                std::thread::park_timeout(Duration::from_millis(20));
+                inbox.send(one())
+            }
+        });
+        let group = requests.first(Duration::from_secs(10)).unwrap();
+        client.join().unwrap().unwrap();
+        assert!(!requests.contended, "it came while the writer was idle");
+        let began = Instant::now();
+        assert!(requests.next(latest()).is_none() && began.elapsed() < flush / QUIET);
+        requests.committed(&group, flush);
+
+        inbox.send(one()).unwrap();
+        let mut group = requests.first(Duration::from_secs(10)).unwrap();
+        assert!(requests.contended, "it came while another was written");
+        inbox.send(one()).unwrap();
+        group.extend(requests.next(latest()));
+        requests.committed(&group, flush);
+        assert!(requests.contended, "two were written together");
+        let began = Instant::now();
+        assert!(requests.next(latest()).is_none() && began.elapsed() >= flush / QUIET);
+        requests.committed(&[one(), Box::new(Asked { can_wait: true })], flush);
+        assert!(!requests.contended);
     }
 }

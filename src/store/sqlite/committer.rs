@@ -53,8 +53,8 @@ impl Committer {
     pub(super) fn run(mut self) {
         loop {
             match self.requests.first(IDLE) {
-                Ok(first) => {
-                    self.commit(first);
+                Ok(group) => {
+                    self.commit(group);
                     self.log.after_commit(&self.connection);
                 }
                 Err(RecvTimeoutError::Timeout) => self.log.when_idle(&self.connection),
@@ -66,9 +66,8 @@ impl Committer {
         }
     }
 
-    /// Commits a request together with those that arrive meanwhile.
-    fn commit(&mut self, first: Box<dyn Job>) {
-        let mut group = vec![first];
+    /// Commits requests together with those that arrive meanwhile.
+    fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
         match self.transact(&mut group, GROUP_REQUESTS) {
             Ok(()) => match self.with.files.in_place() {
                 Ok(()) => answer(group, None),
@@ -94,7 +93,7 @@ impl Committer {
         self.with.health.check()?;
         self.with.files.in_place().map_err(StoreError::Unavailable)?;
         let result = self.try_transact(group, most).map(|(took, ours)| {
-            self.requests.committed(took);
+            self.requests.committed(group, took);
             self.with.ours = ours;
         });
         result.map_err(|failure| {
