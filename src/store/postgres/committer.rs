@@ -5,7 +5,8 @@
 //! between its reads and its writes.
 //!
 //! A group is first run quickly (see [`draft`](super::draft)); if that fails, once more with a savepoint for each
-//! request, waiting for each answer; and if that fails, its requests run one by one.
+//! request, waiting for each answer; and if that fails, its requests run one by one. While no other node writes, a
+//! quick group does not wait to hear so: it fails if one has.
 
 use crate::store::StoreError;
 use crate::store::sql::chain::{self, Ours};
@@ -37,6 +38,8 @@ pub(super) struct Committer {
     ours: Ours,
     /// How many groups are not tried quickly.
     careful: u32,
+    /// Before how many groups in succession no other node had written.
+    alone: u32,
 }
 
 /// How many entries of the chain that other nodes wrote are read at once.
@@ -44,6 +47,9 @@ const AT_ONCE: i64 = if cfg!(test) { 3 } else { 20_000 };
 
 /// After a quick group that failed, so many groups are not tried quickly.
 const CAREFUL: u32 = 16;
+
+/// After so many groups before which no other node had written, none is expected to.
+const ALONE: u32 = if cfg!(test) { 1 } else { 8 };
 
 /// Why a group was not committed.
 enum Ended {
@@ -85,7 +91,7 @@ impl Committer {
     ) -> Self {
         let (connection, asked, reconnect) =
             (Some(connection), Instant::now(), Reconnect::to_server(connect));
-        Self { connection, reconnect, asked, requests, health, key, ours, careful: 0 }
+        Self { connection, reconnect, asked, requests, health, key, ours, careful: 0, alone: 0 }
     }
 
     /// Runs until there can be no more requests.
@@ -103,9 +109,14 @@ impl Committer {
     fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
         let quick = self.careful == 0;
         self.careful = self.careful.saturating_sub(1);
+        let alone = quick && self.alone >= ALONE;
         let mut ended = self.transact(&mut group, GROUP_REQUESTS, quick);
         if quick && self.may_repeat(&ended) {
-            self.careful = CAREFUL;
+            if alone {
+                self.alone = 0;
+            } else {
+                self.careful = CAREFUL;
+            }
             let most = group.len();
             ended = self.transact(&mut group, most, false);
         }
@@ -183,7 +194,7 @@ impl Committer {
         quick: bool,
     ) -> Result<(Duration, Ours), Ended> {
         connection.begin_group(quick);
-        let ours = self.begin(connection).map_err(Ended::Before)?;
+        let ours = self.begin(connection, quick).map_err(Ended::Before)?;
         self.requests.run(connection, group, most)?;
         let ours = chain::link(connection, &self.key, &ours)?;
         let began = Instant::now();
@@ -204,11 +215,15 @@ impl Committer {
     ///
     /// If that is much, because this node was stopped or cut off for long, it is taken in piece by piece, and the other
     /// nodes write in between.
-    fn begin(&mut self, connection: &Connection) -> Result<Ours, Failure> {
+    fn begin(&mut self, connection: &Connection, quick: bool) -> Result<Ours, Failure> {
         let mut most = AT_ONCE;
         loop {
             connection.control("BEGIN")?;
             connection.control(super::WRITERS_LOCK)?;
+            if quick && self.alone >= ALONE {
+                elsewhere::assume_none(connection, &self.ours)?;
+                return Ok(self.ours.clone());
+            }
             let elsewhere = elsewhere::read(connection, &self.key, &self.ours, most)?.map_err(|why| {
                 tracing::error!(%why, "the journal was changed by somebody else");
                 self.health.stop(&why);
@@ -219,6 +234,7 @@ impl Committer {
             }
             self.requests.repeats().catch_up(connection, &elsewhere.accepted)?;
             if !elsewhere.more {
+                self.alone = if elsewhere.end == self.ours { self.alone.saturating_add(1) } else { 0 };
                 return Ok(elsewhere.end);
             }
             if elsewhere.end == self.ours {

@@ -35,6 +35,11 @@ const MAY: &[(&str, &str)] = &[
     ("AND d.node = $2", "all that a node was sending, when it starts"),
     ("DELETE FROM bodies", "all large bodies, now and then"),
     (
+        "UPDATE notices SET due = p.p2 FROM unnest",
+        "a join with the group's messages, from either side while one page has all notices; once there are more, the \
+         server's statistics end that plan",
+    ),
+    (
         "LEFT JOIN contents c ON c.message = m.row WHERE m.row > $1 AND m.id < $2",
         "all that is held, in a purge",
     ),

@@ -155,6 +155,12 @@ impl Session {
         Ok(true)
     }
 
+    /// Sends a query ahead that is assumed to find one row.
+    pub(in crate::store) fn assume_one(&self, sql: &str, values: &[Value<'_>]) -> Result<(), Error> {
+        self.send_rows()?;
+        self.send_one(sql, values.iter().map(|value| Owned::of(*value)).collect(), Some(1))
+    }
+
     /// Sends the rows that were collected.
     fn send_rows(&self) -> Result<(), Error> {
         for Rows { sql, values: mut rows, one_each } in self.draft.take() {

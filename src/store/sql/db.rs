@@ -258,6 +258,18 @@ impl Statement<'_> {
         })
     }
 
+    /// Reads what is assumed to be one row. PostgreSQL does not wait for it: if it is not, [`Error::Assumed`] is the
+    /// error of what follows.
+    pub(in crate::store) fn assume_one(&mut self, params: impl Params) -> Result<(), Error> {
+        params.with(|values| match self {
+            Self::Sqlite(statement) => {
+                let found = statement.exists(rusqlite::params_from_iter(values))?;
+                if found { Ok(()) } else { Err(Error::Assumed) }
+            }
+            Self::Postgres(session, sql) => session.assume_one(sql, values),
+        })
+    }
+
     pub(in crate::store) fn query(&mut self, params: impl Params) -> Result<Rows<'_>, Error> {
         params.with(|values| {
             Ok(match self {

@@ -6,7 +6,7 @@ use super::error::Failure;
 use super::keys;
 use crate::message::Fork;
 use crate::store::chain::format::{ENTRY, Link};
-use crate::store::sql::db::{Connection, Row};
+use crate::store::sql::db::{Connection, Row, params};
 use aws_lc_rs::hmac;
 
 /// What was written since.
@@ -84,6 +84,14 @@ pub(in crate::store) fn read(
         _ => ours.adopt(tx, key)?,
     };
     Ok(end.map(|end| Elsewhere { end, accepted, highest, more }))
+}
+
+/// Assumes, without waiting, that no other relay wrote behind the end that this one left.
+pub(in crate::store) fn assume_none(tx: &Connection, ours: &Ours) -> Result<(), Failure> {
+    let mut select = tx.prepare_cached(
+        "SELECT 1 WHERE (SELECT mac FROM chain WHERE seq >= ?1 ORDER BY seq DESC LIMIT 1) = ?2",
+    )?;
+    Ok(select.assume_one(params![ours.seq, ours.mac])?)
 }
 
 /// The message of an acceptance; `None` if it was purged, or has no fork.
