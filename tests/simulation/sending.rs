@@ -5,8 +5,11 @@ use crate::node::Job;
 use crate::world::{LEASE, SENDER, World};
 use sekisho::clock::{Entropy, Timestamp};
 use sekisho::courier::schedule::Attempt;
-use sekisho::store::{AttemptResult, Body, Claim, DeliveryState, Origin, RecipientResult, StoreError};
+use sekisho::store::{AttemptResult, Body, Claim, DeliveryState, Lease, Origin, RecipientResult, StoreError};
 use sekisho::upstream::Fate;
+
+/// More than is ever due.
+const ALL: usize = 1_000;
 
 /// The upstream's answer to one transaction, and for whom it took a copy.
 struct Scene {
@@ -34,7 +37,14 @@ impl World<'_> {
     pub(crate) async fn claim(&mut self, node: usize, room: usize) {
         let (now, mine) = (self.now(), self.nodes[node].leases());
         let until = now.plus(LEASE);
+        // A claim renews those of the node's own leases that it comes upon: all that ran out, if it has room for all.
+        let ends = |lease: &Lease| self.model.leases.get(&lease.delivery).map(|(_, ends, _)| *ends);
+        let ran_out =
+            |lease: &Lease| self.model.is_current(*lease) && ends(lease).is_some_and(|ends| ends <= now);
+        let ran_out: Vec<Lease> = mine.iter().copied().filter(ran_out).collect();
+        let room = if ran_out.is_empty() { room } else { ALL };
         let claims = self.stores[node].claim_beside(now, room, LEASE, &mine).await.unwrap();
+        self.model.renewed(&ran_out, until);
         let say = |claim: &Claim| format!("{}#{}", names(claim), claim.attempt);
         let all: Vec<String> = claims.iter().map(say).collect();
         self.say(format_args!("node {node} claims {}", all.join(" and ")));
