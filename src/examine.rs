@@ -172,7 +172,6 @@ impl Examiner {
         }
         match self.copies(seen, verdict.demand.disclosure, stamp, &[]) {
             Ok(copies) => {
-                verdict.rules.push(audit_outcome(&[]));
                 let prevents = copies.deliveries.iter().any(Delivery::is_rewritten);
                 verdict.rules.extend(left_out(&copies.left_out));
                 Settled { verdict, copies: Some(copies), hits: Vec::new(), prevents }
@@ -182,6 +181,14 @@ impl Examiner {
                 verdict.add(outcome);
                 unsent(verdict, hits)
             }
+        }
+    }
+
+    /// Adds to a verdict why the other rules did not match, and that the audit found nothing if copies were made.
+    pub fn complete(&self, verdict: &mut Verdict, seen: &Examination, copied: bool) {
+        self.policy.complete(verdict, &seen.facts);
+        if copied && verdict.rules.iter().all(|rule| rule.name != AUDIT_RULE) {
+            verdict.rules.push(audit_outcome(&[]));
         }
     }
 

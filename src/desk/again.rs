@@ -231,7 +231,9 @@ impl Desk {
         // if nothing has to be acknowledged, an approver decides as they would for a rule
         let kind = if hits.is_empty() && readable { HoldKind::Rule } else { HoldKind::Unsafe };
         let Request { expires, notices } = self.request(now);
-        new.verdict = Some(seen.verdict.clone());
+        let mut verdict = seen.verdict.clone();
+        examiner.complete(&mut verdict, &seen, false);
+        new.verdict = Some(verdict);
         Ok(NewMessage {
             held: Some(NewHold {
                 kind,

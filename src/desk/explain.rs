@@ -231,7 +231,8 @@ impl Explanation {
         self.rules.extend(now.map(RuleView::of));
     }
 
-    fn build(examiner: &Examiner, seen: &Examination, stamp: &Stamp, settled: Settled) -> Self {
+    fn build(examiner: &Examiner, seen: &Examination, stamp: &Stamp, mut settled: Settled) -> Self {
+        examiner.complete(&mut settled.verdict, seen, settled.copies.is_some());
         let views = |deliveries: &[Delivery]| {
             deliveries.iter().map(|delivery| CopyView::of(delivery, &seen.header)).collect::<Vec<_>>()
         };

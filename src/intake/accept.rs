@@ -93,8 +93,11 @@ impl Intake {
     async fn plan(&self, examiner: &Examiner, judged: Judged) -> (Planned, Option<Reserved>) {
         let stamp = self.stamp(judged.id, judged.received, &judged.origin);
         let settled = examiner.settle(&judged.seen, &stamp);
-        let (settled, reserved) =
+        let (mut settled, reserved) =
             budget::within(examiner, &judged.seen, settled, self.store(), self.clock()).await;
+        if settled.copies.is_none() {
+            examiner.complete(&mut settled.verdict, &judged.seen, false);
+        }
         (Planned { judged, stamp, settled }, reserved)
     }
 

@@ -166,14 +166,15 @@ pub struct RuleOutcome {
     pub risks: Vec<Risk>,
 }
 
-/// The decision on one message, with every rule's result.
+/// The decision on one message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The join of all demands.
     pub demand: Demand,
     /// Whether it is enforced.
     pub mode: Mode,
-    /// Every rule in the order of the files, built-in ones last.
+    /// The rules that matched, in the order of the files, built-in ones last; of a message that is held and in
+    /// an explanation also the others (`Policy::complete`).
     pub rules: Vec<RuleOutcome>,
 }
 

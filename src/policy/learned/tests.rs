@@ -69,7 +69,10 @@ fn facts(text: &str, bcc: &[&str], mails: &[Learned]) -> Facts {
 }
 
 fn decide(text: &str, mails: &[Learned]) -> Verdict {
-    Policy::shipped().unwrap().decide(&facts(text, &[], mails))
+    let (policy, facts) = (Policy::shipped().unwrap(), facts(text, &[], mails));
+    let mut verdict = policy.decide(&facts);
+    policy.complete(&mut verdict, &facts);
+    verdict
 }
 
 const SIX: &str =

@@ -81,51 +81,56 @@ fn risk(name: &str, facts: &Facts) -> Risk {
     }
 }
 
-/// The finding of one rule; `Err` says why it does not hold the message.
-type Found = Result<Phrase, Phrase>;
+/// The finding of one rule; `Err` says in both languages why it does not hold the message.
+type Found = Result<Phrase, (&'static str, &'static str)>;
 
-pub(super) fn outcomes(facts: &Facts, disclosure: Disclosure) -> Vec<RuleOutcome> {
-    let [unparseable_name, over_budget_name, rest @ ..] = NAMES;
-    let tests = [foreign_from, calendar, tnef, encrypted, inner_headers, unreadable_part];
-    let mut all = vec![
-        outcome(unparseable_name, unparseable(facts), facts),
-        outcome(over_budget_name, over_budget(facts), facts),
-    ];
-    all.extend(rest.iter().zip(tests).map(|(name, test)| {
-        let found = match test(facts) {
-            Ok(_) if disclosure < Disclosure::Ask => Err(Phrase::new(
+/// The tests of all, in the order of their names. The first two hold whatever the other rules demand.
+const TESTS: [fn(&Facts) -> Found; 8] =
+    [unparseable, over_budget, foreign_from, calendar, tnef, encrypted, inner_headers, unreadable_part];
+const ALWAYS: usize = 2;
+
+/// The results of those that hold the message.
+pub(super) fn matched(facts: &Facts, disclosure: Disclosure) -> impl Iterator<Item = RuleOutcome> {
+    let tests = if disclosure < Disclosure::Ask { &TESTS[..ALWAYS] } else { &TESTS[..] };
+    NAMES.iter().zip(TITLES).zip(tests).filter_map(|((name, title), test)| {
+        let risks = |facts| vec![risk(name, facts)];
+        test(facts).ok().map(|phrase| RuleOutcome {
+            matched: true,
+            risks: risks(facts),
+            ..outcome(name, title, phrase)
+        })
+    })
+}
+
+/// The results of all, as far as they do not hold the message.
+pub(super) fn not_matched(facts: &Facts, disclosure: Disclosure) -> impl Iterator<Item = RuleOutcome> {
+    NAMES.iter().zip(TITLES).zip(TESTS).enumerate().map(move |(at, ((name, title), test))| {
+        let phrase = match test(facts) {
+            Err((en, ja)) => Phrase::new(en, ja),
+            Ok(_) if at >= ALWAYS && disclosure < Disclosure::Ask => Phrase::new(
                 "no rule asks who may see whom here",
                 "宛先どうしが見えてよいかを問うルールに該当しません",
-            )),
-            found => found,
+            ),
+            Ok(_) => super::reason::later(),
         };
-        outcome(name, found, facts)
-    }));
-    for (one, (en, ja)) in all.iter_mut().zip(TITLES) {
-        one.title = Some(Bilingual::new(en, ja));
-    }
-    all
+        outcome(name, title, phrase)
+    })
 }
 
-fn outcome(name: &str, found: Found, facts: &Facts) -> RuleOutcome {
-    let (matched, phrase) = match found {
-        Ok(phrase) => (true, phrase),
-        Err(phrase) => (false, phrase),
-    };
-    let demand = Demand { disclosure: Disclosure::AsIs, timing: Timing::Hold };
+fn outcome(name: &str, title: (&str, &str), phrase: Phrase) -> RuleOutcome {
     RuleOutcome {
         name: name.to_owned(),
-        matched,
-        demand,
+        matched: false,
+        demand: Demand { disclosure: Disclosure::AsIs, timing: Timing::Hold },
         why: phrase.en,
         why_ja: phrase.ja,
-        title: None,
-        risks: if matched { vec![risk(name, facts)] } else { Vec::new() },
+        title: Some(Bilingual::new(title.0, title.1)),
+        risks: Vec::new(),
     }
 }
 
-fn found(so: bool, yes: impl FnOnce() -> Phrase, no: (&str, &str)) -> Found {
-    if so { Ok(yes()) } else { Err(Phrase::new(no.0, no.1)) }
+fn found(so: bool, yes: impl FnOnce() -> Phrase, no: (&'static str, &'static str)) -> Found {
+    if so { Ok(yes()) } else { Err(no) }
 }
 
 fn unparseable(facts: &Facts) -> Found {
@@ -190,7 +195,7 @@ fn calendar(facts: &Facts) -> Found {
 fn tnef(facts: &Facts) -> Found {
     let no = ("no winmail.dat that could name recipients", "宛先を含みうる winmail.dat はありません");
     match &facts.body.tnef {
-        None | Some(Tnef::Clean) => Err(Phrase::new(no.0, no.1)),
+        None | Some(Tnef::Clean) => Err(no),
         Some(Tnef::Recipients { addresses, display }) => {
             let mut names: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             names.extend(display.iter().cloned());

@@ -25,6 +25,7 @@ use super::risks::{Kind, Risk};
 use super::verdict::{Bilingual, RuleOutcome};
 use super::{Demand, Disclosure, Facts, Mode, Verdict};
 use condition::Condition;
+use reason::Phrase;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -145,12 +146,35 @@ impl Policy {
     }
 
     /// Evaluates every rule, joins the demands of those that match, and adds the built-in rules. These depend
-    /// on the join of the others and can only make it stricter, so the order of rules never matters.
+    /// on the join of the others and can only make it stricter, so the order of rules never matters. The verdict
+    /// has the rules that match; most mail matches none, and few ask why not: [`Policy::complete`] says it.
     pub fn decide(&self, facts: &Facts) -> Verdict {
-        let mut rules: Vec<RuleOutcome> = self.rules.iter().map(|rule| rule.outcome(facts)).collect();
+        let mut rules: Vec<RuleOutcome> =
+            self.rules.iter().filter(|rule| rule.matches(facts)).map(|rule| rule.matched(facts)).collect();
         let demand = joined(&rules);
-        rules.extend(builtin::outcomes(facts, demand.disclosure));
+        rules.extend(builtin::matched(facts, demand.disclosure));
         Verdict { demand: joined(&rules), mode: self.mode, rules }
+    }
+
+    /// Adds the rules that did not match, and why. All are then in the order of the files, built-in ones after
+    /// them, and the findings of later stages last. The verdict may be older than these facts and this policy.
+    pub fn complete(&self, verdict: &mut Verdict, facts: &Facts) {
+        let mut found = std::mem::take(&mut verdict.rules);
+        let mut decided = |name: &str| {
+            let at = found.iter().position(|outcome| outcome.name == name)?;
+            Some(found.remove(at))
+        };
+        let mut rules: Vec<RuleOutcome> = self
+            .rules
+            .iter()
+            .map(|rule| decided(&rule.name).unwrap_or_else(|| rule.not_matched(facts)))
+            .collect();
+        let disclosure = joined(&rules).disclosure;
+        rules.extend(
+            builtin::not_matched(facts, disclosure).map(|other| decided(&other.name).unwrap_or(other)),
+        );
+        rules.append(&mut found);
+        verdict.rules = rules;
     }
 }
 
@@ -161,25 +185,48 @@ fn joined(rules: &[RuleOutcome]) -> Demand {
 
 impl Rule {
     fn exempts(&self, facts: &Facts) -> bool {
-        self.demand != Demand::default()
-            && self.when.iter().all(|condition| condition.holds(facts))
-            && self.unless.iter().any(|condition| condition.holds(facts))
+        self.demand != Demand::default() && self.applies(facts) && self.exemption(facts).is_some()
     }
 
-    fn outcome(&self, facts: &Facts) -> RuleOutcome {
-        let phrases = |wanted: bool| -> Vec<_> {
-            let told = self.when.iter().filter(|condition| condition.holds(facts) == wanted);
-            told.map(|condition| condition.phrase(facts)).collect()
-        };
-        let exempting = || self.unless.iter().find(|condition| condition.holds(facts));
-        let (matched, phrase) = if !self.when.iter().all(|condition| condition.holds(facts)) {
-            (false, reason::joined(&phrases(false)))
-        } else if let Some(exempting) = exempting() {
-            (false, reason::exempted(&exempting.phrase(facts)))
+    fn matches(&self, facts: &Facts) -> bool {
+        self.applies(facts) && self.exemption(facts).is_none()
+    }
+
+    fn applies(&self, facts: &Facts) -> bool {
+        self.when.iter().all(|condition| condition.holds(facts))
+    }
+
+    fn exemption(&self, facts: &Facts) -> Option<&Condition> {
+        self.unless.iter().find(|condition| condition.holds(facts))
+    }
+
+    /// What its conditions found: those that hold, or those that do not.
+    fn phrases(&self, facts: &Facts, wanted: bool) -> Vec<Phrase> {
+        let told = self.when.iter().filter(|condition| condition.holds(facts) == wanted);
+        told.map(|condition| condition.phrase(facts)).collect()
+    }
+
+    /// Its result for a message that it matches.
+    fn matched(&self, facts: &Facts) -> RuleOutcome {
+        let nearly = self.unless.iter().find_map(|condition| condition.nearly(facts));
+        let phrase = reason::matched(&self.phrases(facts, true), self.reason.as_ref()).but(nearly);
+        RuleOutcome { risks: self.risks(facts), ..self.outcome(true, phrase) }
+    }
+
+    /// Its result for a message that it did not match when the message came. It may match now: facts and
+    /// policy can have changed since.
+    fn not_matched(&self, facts: &Facts) -> RuleOutcome {
+        let phrase = if !self.applies(facts) {
+            reason::joined(&self.phrases(facts, false))
+        } else if let Some(exempting) = self.exemption(facts) {
+            reason::exempted(&exempting.phrase(facts))
         } else {
-            let nearly = self.unless.iter().find_map(|condition| condition.nearly(facts));
-            (true, reason::matched(&phrases(true), self.reason.as_ref()).but(nearly))
+            reason::later()
         };
+        self.outcome(false, phrase)
+    }
+
+    fn outcome(&self, matched: bool, phrase: Phrase) -> RuleOutcome {
         RuleOutcome {
             name: self.name.clone(),
             matched,
@@ -187,7 +234,7 @@ impl Rule {
             why: phrase.en,
             why_ja: phrase.ja,
             title: self.title.clone(),
-            risks: if matched { self.risks(facts) } else { Vec::new() },
+            risks: Vec::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Properties of every set of rules: order does not matter, and an additional rule never makes the verdict
 //! looser.
 
-use super::tests::{load, sample, strangers};
+use super::tests::{in_full, load, sample, strangers};
 use super::*;
 use crate::message::inspect::{Opaque, Tnef};
 use proptest::prelude::*;
@@ -74,6 +74,17 @@ proptest! {
     }
 
     #[test]
+    fn a_complete_verdict_names_each_rule_once(rules in some_rules(), facts in any_facts()) {
+        let policy = load(&rules.concat()).unwrap();
+        let (short, full) = (policy.decide(&facts), in_full(&policy, &facts));
+        let names: Vec<_> = policy.rule_names().chain(BUILTIN_NAMES).collect();
+        prop_assert_eq!(full.rules.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>(), names);
+        prop_assert!(full.rules.iter().all(|rule| !rule.why.is_empty() && !rule.why_ja.is_empty()));
+        let matched: Vec<_> = full.rules.into_iter().filter(|rule| rule.matched).collect();
+        prop_assert_eq!((full.demand, full.mode, matched), (short.demand, short.mode, short.rules));
+    }
+
+    #[test]
     fn a_further_rule_is_never_laxer(rules in some_rules(), facts in any_facts(), leave in 0_usize..8) {
         let all = load(&rules.concat()).unwrap().decide(&facts).demand;
         let fewer: Vec<String> =
@@ -91,4 +102,25 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_verdict_is_completed_as_of_then() {
+    let ask = "[[rule]]\nname = \"r\"\nwhen = { external_addresses = { at_least = 2 } }\ndemand = \"ask\"\n";
+    let (many, one) = (strangers(12, 9, ""), strangers(1, 1, ""));
+    let policy = load(ask).unwrap();
+    // it passed, and would be held today
+    let mut verdict = policy.decide(&one);
+    policy.complete(&mut verdict, &many);
+    assert_eq!(verdict.action(), crate::policy::Action::Pass);
+    assert!(verdict.rules.iter().all(|rule| !rule.matched));
+    assert_eq!(verdict.rules[0].why, "it did not match when the mail came");
+    // it was held by a rule that is gone, after which the budget was asked
+    let mut verdict = policy.decide(&many);
+    verdict.add(RuleOutcome { name: "builtin:budget".to_owned(), ..RuleOutcome::default() });
+    let held = verdict.rules.clone();
+    load("").unwrap().complete(&mut verdict, &one);
+    let (others, own) = verdict.rules.split_at(BUILTIN_NAMES.len());
+    assert_eq!(own, held);
+    assert!(others.iter().all(|rule| !rule.matched && !rule.why.is_empty()));
 }

@@ -39,6 +39,11 @@ pub(super) fn exempted(found: &Phrase) -> Phrase {
     Phrase::new(format!("exempt: {}", found.en), format!("適用除外：{}", found.ja))
 }
 
+/// What is said of a rule that matches today and did not when the message came.
+pub(super) fn later() -> Phrase {
+    Phrase::new("it did not match when the mail came", "受け付けたときには該当しませんでした")
+}
+
 /// Several phrases as one.
 pub(super) fn joined(phrases: &[Phrase]) -> Phrase {
     let (en, ja): (Vec<_>, Vec<_>) =
