@@ -5,7 +5,7 @@ use super::message::Loaded;
 use super::seal::{self, SealError};
 use crate::message::envelope::Ret;
 use crate::rewrite::Hit;
-use crate::store::{Body, Claim, StoreError};
+use crate::store::{Body, Claim, OpenBody, StoreError};
 use crate::upstream::{Content, Transaction};
 use bytes::Bytes;
 
@@ -36,7 +36,8 @@ pub(super) async fn prepare(
     let body = match &stored.body {
         Body::Inline(bytes) => Content::Inline(bytes.clone()),
         body @ Body::Stored { size, .. } => {
-            Content::Stream(store.open_body(body).await.map_err(Refusal::Store)?, *size)
+            let OpenBody { stream, file } = store.open_body(body).await.map_err(Refusal::Store)?;
+            Content::Stream { stream, size: *size, file }
         }
     };
     let rewritten = claim.delivery.is_rewritten();

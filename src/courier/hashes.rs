@@ -15,7 +15,7 @@ pub(super) async fn hash(body: &Body, store: &dyn Store) -> Result<BodyHash, Sto
         return Ok(BodyHasher::whole(bytes));
     }
     let mut hasher = BodyHasher::default();
-    let mut reader = store.open_body(body).await?;
+    let mut reader = store.open_body(body).await?.stream;
     let mut chunk = vec![0; CHUNK];
     let mut seen = 0;
     loop {

@@ -254,7 +254,7 @@ impl Desk {
     /// A copy of the body, because each message owns its body and removes it with itself.
     async fn copy_of(&self, message: &StoredMessage) -> Result<Body, StoreError> {
         let unreadable = |error| StoreError::Unavailable(format!("the body of {}: {error}", message.id));
-        let mut from = self.store.open_body(&message.body).await?;
+        let mut from = self.store.open_body(&message.body).await?.stream;
         let mut into = self.store.new_body().await?;
         loop {
             let mut chunk = BytesMut::with_capacity(CHUNK);

@@ -147,7 +147,7 @@ impl World {
     async fn body(&self, id: Id) -> Vec<u8> {
         let mut all = Vec::new();
         let message = self.message(id).await;
-        self.desk.store.open_body(&message.body).await.unwrap().read_to_end(&mut all).await.unwrap();
+        self.desk.store.open_body(&message.body).await.unwrap().stream.read_to_end(&mut all).await.unwrap();
         all
     }
 

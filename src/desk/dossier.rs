@@ -101,7 +101,7 @@ impl Desk {
         let room = usize::try_from(message.body.size()).unwrap_or_default();
         let mut raw = BytesMut::with_capacity(message.header.len() + room);
         raw.extend_from_slice(&message.header);
-        let mut body = self.store.open_body(&message.body).await?;
+        let mut body = self.store.open_body(&message.body).await?.stream;
         let unreadable =
             |error| crate::store::StoreError::Unavailable(format!("the body of {}: {error}", message.id));
         while body.read_buf(&mut raw).await.map_err(unreadable)? > 0 {}

@@ -461,7 +461,7 @@ fn content(message: &StoredMessage) -> Digest {
     match &message.body {
         Body::Inline(bytes) => Digest::of(&[id, &message.header, bytes]),
         // the name is random, and a finished file never changes
-        Body::Stored { name, size } => {
+        Body::Stored { name, size, .. } => {
             Digest::of(&[id, &message.header, name.as_bytes(), &size.to_be_bytes()])
         }
     }

@@ -306,7 +306,7 @@ impl Desk {
     ) -> Result<Examination, DeskError> {
         let mut examining =
             examiner.open(message.envelope.clone(), Some(message.received), message.header.clone())?;
-        let mut body = self.store.open_body(&message.body).await?;
+        let mut body = self.store.open_body(&message.body).await?.stream;
         loop {
             let mut chunk = bytes::BytesMut::with_capacity(CHUNK);
             let read = body

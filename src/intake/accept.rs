@@ -2,6 +2,7 @@
 //! it is put together once.
 
 use super::commit::born;
+use super::mail::Incoming;
 use super::{Answer, Intake, budget, forks};
 use crate::clock::Timestamp;
 use crate::examine::{Examination, Examiner, Settled};
@@ -16,8 +17,8 @@ use crate::rewrite::Hit;
 use crate::rewrite::compose::synthesised_message_id;
 use crate::rewrite::plan::{Copies, Stamp};
 use crate::store::{
-    Body, BodyWriter, ForkRelation, Glance, HoldKind, InitialState, Message, NewHold, NewMessage, NewNotice,
-    NoticeKind, Origin, Reason, StoreError,
+    Body, ForkRelation, Glance, HoldKind, InitialState, Message, NewHold, NewMessage, NewNotice, NoticeKind,
+    Origin, Reason, StoreError,
 };
 use std::sync::Arc;
 use tracing::{info, warn};
@@ -61,7 +62,7 @@ impl Intake {
         &self,
         examiner: &Examiner,
         judged: Judged,
-        body: Box<dyn BodyWriter>,
+        body: Incoming,
     ) -> Result<Answer, Answer> {
         let (planned, reserved) = self.plan(examiner, judged).await;
         let (id, settled) = (planned.judged.id, &planned.settled);

@@ -8,7 +8,8 @@ use crate::examine::{Examination, Examiner, Examining, Refusal};
 use crate::id::Id;
 use crate::message::Envelope;
 use crate::policy::Knowledge;
-use crate::store::{BodyWriter, Origin};
+use crate::smtp::AsIs;
+use crate::store::{Body, BodyWriter, Origin, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -27,9 +28,32 @@ struct Mail {
     envelope: Option<Envelope>,
     /// What was read so far, from then on.
     examining: Option<Examining>,
-    body: Box<dyn BodyWriter>,
+    body: Incoming,
     size: u64,
     eight_bit: bool,
+}
+
+/// The body of a mail on its way into the store.
+pub(super) struct Incoming {
+    writer: Box<dyn BodyWriter>,
+    /// Whether it can be sent as it is.
+    as_is: AsIs,
+}
+
+impl Incoming {
+    async fn write(&mut self, octets: Bytes) -> Result<(), StoreError> {
+        self.as_is.feed(&octets);
+        self.writer.write(octets).await
+    }
+
+    /// The body, once all of it is stored.
+    pub(super) async fn finish(self) -> Result<Body, StoreError> {
+        let mut body = self.writer.finish().await?;
+        if let Body::Stored { as_is, .. } = &mut body {
+            *as_is = self.as_is.all();
+        }
+        Ok(body)
+    }
 }
 
 #[async_trait]
@@ -41,7 +65,7 @@ impl ClientIntake for Intake {
         check: Option<HeaderCheck>,
     ) -> Result<Reception, Answer> {
         let received = self.clock().now();
-        let body = self.store().new_body().await.map_err(|error| {
+        let writer = self.store().new_body().await.map_err(|error| {
             let answer = refused(&error);
             self.watcher().saw(&answer);
             answer
@@ -54,7 +78,7 @@ impl ClientIntake for Intake {
             origin,
             envelope: Some(envelope),
             examining: None,
-            body,
+            body: Incoming { writer, as_is: AsIs::default() },
             size: 0,
             eight_bit: false,
         };

@@ -80,7 +80,7 @@ impl Intake {
     async fn enclose(&self, enclosed: &Enclosed, into: &mut dyn BodyWriter) -> Result<(), StoreError> {
         let unreadable = |error| StoreError::Unavailable(format!("an enclosed mail cannot be read: {error}"));
         into.write(enclosed.header.clone()).await?;
-        let mut body = self.store().open_body(&enclosed.body).await?;
+        let mut body = self.store().open_body(&enclosed.body).await?.stream;
         loop {
             let mut chunk = BytesMut::with_capacity(CHUNK);
             if body.read_buf(&mut chunk).await.map_err(unreadable)? == 0 {

@@ -171,7 +171,7 @@ impl Postman {
         if size > MAX_ENCLOSED || !message.header.is_ascii() {
             return Ok(Encloses::Header);
         }
-        let mut body = self.store.open_body(&message.body).await?;
+        let mut body = self.store.open_body(&message.body).await?.stream;
         let mut chunk = vec![0; CHUNK];
         loop {
             let unreadable = |error| StoreError::Unavailable(format!("a body cannot be read: {error}"));

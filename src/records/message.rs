@@ -24,6 +24,9 @@ pub enum Body {
         name: String,
         /// Its size in octets.
         size: u64,
+        /// Whether it was seen, as it was written, that it is sent as it is: each line ends in CRLF, and none
+        /// begins with a dot. Of a body that is read back nobody knows.
+        as_is: bool,
     },
 }
 

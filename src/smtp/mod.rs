@@ -29,7 +29,7 @@ mod verbs;
 pub use content::{BareLf, Fault};
 pub use reply::{BadReply, Reply, ReplyReader};
 pub use session::{Event, Mail, Offer, Options, Rcpt, Session, StartTls};
-pub use stuff::{BareLineEnd, Stuffer};
+pub use stuff::{AsIs, BareLineEnd, Stuffer};
 
 /// A client as named in a `Received` field: the name it gave, and its address as a literal (RFC 5321
 /// §4.1.3, §4.4). `peer` is an address with a port.

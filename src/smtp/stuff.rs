@@ -111,6 +111,32 @@ impl Stuffer {
     }
 }
 
+/// Finds out whether content is sent as it is: each of its lines ends in CRLF, and none begins with a dot. It must
+/// follow a line end, as a body follows the header.
+#[derive(Debug)]
+pub struct AsIs {
+    stuffer: Stuffer,
+    so_far: bool,
+}
+
+impl Default for AsIs {
+    fn default() -> Self {
+        Self { stuffer: Stuffer::new(), so_far: true }
+    }
+}
+
+impl AsIs {
+    /// Looks at the next octets.
+    pub fn feed(&mut self, chunk: &[u8]) {
+        self.so_far = self.so_far && matches!(self.stuffer.run(chunk), Ok((_, false)));
+    }
+
+    /// Whether all of it is sent as it is.
+    pub fn all(&self) -> bool {
+        self.so_far && self.stuffer.at == At::LineStart
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +189,34 @@ mod tests {
             for cut in 0..=content.len() {
                 let (one, two) = content.split_at(cut);
                 assert_eq!(stuffed(&[one, two]), Err(BareLineEnd), "{content:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_content_that_a_stuffer_leaves_alone_is_sent_as_it_is() {
+        let long = [&b"x".repeat(300)[..], b"\r\n"].concat();
+        for (content, wanted) in [
+            (&b""[..], true),
+            (b"\r\n", true),
+            (b"a.b\r\n", true),
+            (&long, true),
+            (b"a", false),
+            (b".", false),
+            (b"\r\n.\r\n", false),
+            (&[&long[..], b".", &long].concat(), false),
+            (&[&long[..], b"\n", &long].concat(), false),
+            (&[&long[..], b"\r", &long].concat(), false),
+            (b"a\r", false),
+        ] {
+            for cut in 0..=content.len() {
+                let (one, two) = content.split_at(cut);
+                let mut seen = AsIs::default();
+                seen.feed(one);
+                seen.feed(two);
+                assert_eq!(seen.all(), wanted, "{} cut at {cut}", content.escape_ascii());
+                let sent = stuffed(&[one, two]);
+                assert_eq!(sent.is_ok_and(|sent| sent == [content, b".\r\n"].concat()), wanted);
             }
         }
     }

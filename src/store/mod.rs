@@ -152,5 +152,13 @@ pub trait Store:
     async fn message(&self, id: Id) -> Result<StoredMessage, StoreError>;
 
     /// Opens a body for reading, from its first byte.
-    async fn open_body(&self, body: &Body) -> Result<Box<dyn AsyncBufRead + Send + Unpin>, StoreError>;
+    async fn open_body(&self, body: &Body) -> Result<OpenBody, StoreError>;
+}
+
+/// A body that was opened for reading.
+pub struct OpenBody {
+    /// Its octets.
+    pub stream: Box<dyn AsyncBufRead + Send + Unpin>,
+    /// The same as a file, if there is one and the body is known to be sent as it is.
+    pub file: Option<std::fs::File>,
 }

@@ -95,7 +95,7 @@ impl Capture {
                 file.flush().await?;
             }
             Content::Spent => return Err(io::Error::other("the body was sent already").into()),
-            Content::Stream(mut body, _) => {
+            Content::Stream { stream: mut body, .. } => {
                 let mut file = create(partial).await?;
                 file.write_all(&head).await?;
                 let mut chunk = vec![0; CHUNK];
@@ -216,7 +216,7 @@ mod tests {
         let body = b"\r\n.dots stay\r\nlast line";
         let bodies = [
             Content::Inline(Bytes::from_static(body)),
-            Content::Stream(Box::new(body.as_slice()), body.len() as u64),
+            Content::Stream { stream: Box::new(body.as_slice()), size: body.len() as u64, file: None },
         ];
         for body in bodies {
             let outcome = capture.send(&mut transaction(body), Arc::new(|| true)).await;

@@ -67,8 +67,15 @@ pub trait Reseal: Send + Sync {
 pub enum Content {
     /// In memory.
     Inline(Bytes),
-    /// A stream, and its size in octets.
-    Stream(Box<dyn AsyncBufRead + Send + Unpin>, u64),
+    /// A stream.
+    Stream {
+        /// Its octets.
+        stream: Box<dyn AsyncBufRead + Send + Unpin>,
+        /// Their number.
+        size: u64,
+        /// The same as a file, if it is known that each line ends in CRLF and none begins with a dot.
+        file: Option<std::fs::File>,
+    },
     /// Sending it has begun, so it cannot be sent again.
     Spent,
 }

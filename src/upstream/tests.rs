@@ -79,7 +79,7 @@ fn mail(from: &str, to: &[&str]) -> Transaction {
         sender: (!from.is_empty()).then(|| Address::parse(from).unwrap()),
         recipients: to.iter().map(recipient).collect(),
         header: Bytes::from_static(b"Subject: x\r\n"),
-        body: Content::Stream(Box::new(&b"\r\nx\r\n"[..]), 5),
+        body: Content::Stream { stream: Box::new(&b"\r\nx\r\n"[..]), size: 5, file: None },
         smtputf8: false,
         eight_bit: false,
         ret: None,

@@ -139,7 +139,7 @@ impl Upstream for Scripted {
         match std::mem::replace(&mut transaction.body, Content::Spent) {
             Content::Spent => panic!("a body is sent once"),
             Content::Inline(bytes) => body.extend_from_slice(&bytes),
-            Content::Stream(mut stream, _) => {
+            Content::Stream { mut stream, .. } => {
                 stream.read_to_end(&mut body).await.unwrap();
             }
         }

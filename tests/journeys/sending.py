@@ -1,5 +1,6 @@
 """Journeys of a message from a real client to the upstream: passed, split, hidden, held, delayed, rejected."""
 
+import contextlib
 import subprocess
 import tempfile
 import time
@@ -8,6 +9,7 @@ from tests.rig import clients, decode
 from tests.rig.check import contains, equal
 from tests.rig.clients import Letter
 from tests.rig.people import SENDER, strangers
+from tests.rig.ports import free_port
 from tests.rig.relay import TOP, Relay, id_of, wait_until
 from tests.rig.sink import Sink
 
@@ -44,6 +46,30 @@ def settle(sink, count, seconds=15):
     wait_until(lambda: len(real(sink.taken)) >= count, seconds)
     time.sleep(0.2)
     return real(sink.taken)
+
+
+def it_passes_large_bodies_with_every_byte_whether_or_not_they_need_dots():
+    lines = "".join(f"line {n} of a long report, with a dot.\r\n" for n in range(20_000))
+    long = f"{'x' * 300_000}\r\n"
+    bodies = {"none": lines, "first": f".\r\n{lines}", "last": f"{lines}..\r\n", "within": f"{lines}.{lines}", "long": long, "after": f"{long}.{long}"}
+    people = addresses(strangers(2, 2))
+    for queued in (False, True):
+        wanted, port = [], free_port()
+        with Relay(f"127.0.0.1:{port}", RULES) as relay, contextlib.ExitStack() as later:
+            sink = None if queued else later.enter_context(Sink(port))
+            for name, body in bodies.items():
+                for action in ("as it is", "[split]"):
+                    header = f"From: {SENDER.address}\r\nTo: {', '.join(people)}\r\nSubject: {action}\r\nMessage-ID: <{name}.{len(action)}@large.example>\r\n"
+                    contains(relay.send(f"{header}\r\n{body}".encode(), people), "queued")
+                    wanted += [body.encode()] * (2 if action == "[split]" else 1)
+            if queued:
+                relay.stop()
+                sink = later.enter_context(Sink(port))
+                relay.start()
+                relay.cli("queue", "retry")
+            copies = settle(sink, len(wanted), 90)
+            got = sorted(copy.content.split(b"\r\n\r\n", 1)[1] for copy in copies)
+            assert got == sorted(wanted), f"bytes of a body changed, queued: {queued}"
 
 
 def it_passes_an_ordinary_mail_with_every_byte_but_its_received():

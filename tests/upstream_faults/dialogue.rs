@@ -1,7 +1,7 @@
 //! Dialogues with next hops that work, and with odd or hostile ones.
 
 use super::server::{Certificates, Fault, Mode, Script, Server, Stage};
-use super::{Kind, PATIENT, certificates, config, kinds, recipient, send, transaction};
+use super::{Kind, PATIENT, certificates, config, file, kinds, recipient, send, stream, transaction};
 use bytes::Bytes;
 use sekisho::message::envelope::{Notify, Ret};
 use sekisho::upstream::smarthost::{Security, Smarthost};
@@ -86,11 +86,7 @@ async fn content_arrives_stuffed_and_ended() {
     let (server, smarthost) = start(Script::new(Mode::Plain)).await;
     let body = b"\r\n.\r\n..x\r\nlast line";
     let long = format!("\r\n{}", ".dot\r\n".repeat(100_000));
-    let size = long.len() as u64;
-    let streams = [
-        Content::Inline(Bytes::from_static(body)),
-        Content::Stream(Box::new(std::io::Cursor::new(long.clone())), size),
-    ];
+    let streams = [Content::Inline(Bytes::from_static(body)), stream(long.as_bytes(), None)];
     for body in streams {
         let mut transaction = transaction(&["ok@example.com"], b"");
         transaction.body = body;
@@ -102,6 +98,38 @@ async fn content_arrives_stuffed_and_ended() {
     assert!(contents[1] == expected.as_bytes());
 }
 
+/// Body and file differ here, so that it shows which was sent.
+#[tokio::test]
+async fn a_file_is_sent_without_reading_it_where_nothing_changes_its_octets() {
+    let (read, whole) = ("\r\n.read\r\n".repeat(100_000), "\r\nfiles\r\n".repeat(100_000));
+    assert_eq!(read.len(), whole.len());
+    let stuffed = "\r\n..read\r\n".repeat(100_000);
+    for (mode, expected) in [(Mode::Plain, &whole), (Mode::StartTls, &stuffed), (Mode::Implicit, &stuffed)] {
+        let (server, smarthost) = start(Script::new(mode)).await;
+        let wanted = format!("Subject: x\r\n{expected}.\r\n").into_bytes();
+        for _ in 0..2 {
+            let mut transaction = transaction(&["ok@example.com"], b"");
+            transaction.body = stream(read.as_bytes(), Some(file(whole.as_bytes())));
+            assert_eq!(kinds(&send(&smarthost, transaction).await), [Kind::Delivered]);
+        }
+        let seen = server.seen.lock().unwrap();
+        assert!(seen.connections == 1 && seen.contents == [wanted.clone(), wanted], "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_another_size_never_leaves() {
+    let (server, smarthost) = start(Script::new(Mode::Plain)).await;
+    let body = "\r\nx\r\n".repeat(200_000);
+    for octets in [&body[..body.len() - 2], &format!("{body}\r\n"), ""] {
+        let mut transaction = transaction(&["ok@example.com"], b"");
+        transaction.body = stream(body.as_bytes(), Some(file(octets.as_bytes())));
+        let outcome = send(&smarthost, transaction).await;
+        assert_eq!((kinds(&outcome), outcome.unreachable), (vec![Kind::Deferred], false), "{outcome:?}");
+    }
+    assert!(server.seen.lock().unwrap().contents.is_empty());
+}
+
 #[tokio::test]
 async fn damaged_content_never_leaves() {
     let (server, smarthost) = start(Script::new(Mode::Plain)).await;
@@ -110,7 +138,7 @@ async fn damaged_content_never_leaves() {
         assert_eq!((kinds(&outcome), outcome.unreachable), (vec![Kind::Deferred], false), "{outcome:?}");
     }
     let mut short = transaction(&["ok@example.com"], b"");
-    short.body = Content::Stream(Box::new(std::io::Cursor::new(b"\r\nshort\r\n".to_vec())), 1_000);
+    short.body = Content::Stream { stream: Box::new(&b"\r\nshort\r\n"[..]), size: 1_000, file: None };
     let outcome = send(&smarthost, short).await;
     assert_eq!(kinds(&outcome), [Kind::Deferred], "{outcome:?}");
     assert!(server.seen.lock().unwrap().contents.is_empty());
@@ -188,9 +216,7 @@ async fn what_is_not_signed_is_re_encoded_for_an_upstream_without_8bitmime() {
     let large = format!("\r\n{}", "\u{e9}\r\n".repeat(200_000));
     for body in [&small, &large] {
         let mut transaction = transaction(&["ok@example.com"], b"");
-        let octets = Bytes::from(body.clone());
-        let size = octets.len() as u64;
-        transaction.body = Content::Stream(Box::new(std::io::Cursor::new(octets)), size);
+        transaction.body = stream(body.as_bytes(), Some(file(body.as_bytes())));
         transaction.eight_bit = true;
         let outcome = send(&smarthost, transaction).await;
         assert_eq!(kinds(&outcome), [Kind::Delivered], "{outcome:?}");

@@ -10,6 +10,8 @@ use sekisho::message::{Address, Recipient};
 use sekisho::upstream::smarthost::{Credentials, Security, Smarthost, SmarthostConfig, Timeouts};
 use sekisho::upstream::{Content, Fate, Outcome, Transaction, Upstream};
 use server::{Certificates, Fault, Mode, STAGES, Script, Server, Stage};
+use std::fs::File;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +59,18 @@ fn transaction(recipients: &[&str], body: &[u8]) -> Transaction {
         envid: None,
         reseal: None,
     }
+}
+
+/// A body that is read, or may be sent from a file.
+fn stream(body: &[u8], file: Option<File>) -> Content {
+    let stream = Box::new(std::io::Cursor::new(body.to_vec()));
+    Content::Stream { stream, size: body.len() as u64, file }
+}
+
+fn file(octets: &[u8]) -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(octets).unwrap();
+    file
 }
 
 async fn send(smarthost: &Smarthost, mut transaction: Transaction) -> Outcome {
@@ -172,9 +186,9 @@ impl Cell {
         let mut transaction = transaction(to, b"\r\nbody\r\n");
         if self.stage == Stage::Body && matches!(self.fault, "drop" | "stall") {
             // more than the socket buffers hold, so that the fault comes while sending
-            let body = Bytes::from("0123456789abcdef 0123456789abcdef 0123456789abcdef\r\n".repeat(400_000));
-            let size = body.len() as u64;
-            transaction.body = Content::Stream(Box::new(std::io::Cursor::new(body)), size);
+            let body = "0123456789abcdef 0123456789abcdef 0123456789abcdef\r\n".repeat(400_000);
+            let as_file = self.pipelining == self.mixed;
+            transaction.body = stream(body.as_bytes(), as_file.then(|| file(body.as_bytes())));
         }
         let outcome = send(&smarthost, transaction).await;
         smarthost.close().await;

@@ -89,7 +89,7 @@ pub(in crate::store) async fn bodies_come_back(harness: &impl Harness) {
         store.accept(new.clone()).await.unwrap();
         let kept = harness.open().message(new.id).await.unwrap();
         let mut read = Vec::new();
-        store.open_body(&kept.body).await.unwrap().read_to_end(&mut read).await.unwrap();
+        store.open_body(&kept.body).await.unwrap().stream.read_to_end(&mut read).await.unwrap();
         assert!(read == content, "{size} octets came back differently");
     }
 }

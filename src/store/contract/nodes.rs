@@ -246,7 +246,7 @@ pub(in crate::store) async fn two_nodes_look_after_it_at_once(harness: &impl Har
     large.body = body.finish().await.unwrap();
     two.accept(large.clone()).await.unwrap();
     let mut read = Vec::new();
-    let mut stored = one.open_body(&large.body).await.unwrap();
+    let mut stored = one.open_body(&large.body).await.unwrap().stream;
     tokio::io::AsyncReadExt::read_to_end(&mut stored, &mut read).await.unwrap();
     assert_eq!(read.len(), 600 * 1024);
 

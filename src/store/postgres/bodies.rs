@@ -188,7 +188,7 @@ impl BodyWriter for Incoming {
         let Stored { name, size, .. } = self.spill(true).await?;
         // From here on only a sweep removes it.
         self.stored = None;
-        Ok(Body::Stored { name, size })
+        Ok(Body::Stored { name, size, as_is: false })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::store::postgres::bodies::Chunks;
 use crate::store::sqlite::bodies::Bodies as FileBodies;
-use crate::store::{Body, BodyWriter, StoreError};
+use crate::store::{Body, BodyWriter, OpenBody, StoreError};
 use std::io;
 use tokio::io::AsyncBufRead;
 
@@ -20,15 +20,13 @@ impl Bodies {
         }
     }
 
-    pub(in crate::store) async fn read(
-        &self,
-        body: &Body,
-    ) -> Result<Box<dyn AsyncBufRead + Send + Unpin>, StoreError> {
-        match (body, self) {
-            (Body::Inline(bytes), _) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
-            (Body::Stored { name, .. }, Self::Files(files)) => files.read(name).await,
-            (Body::Stored { name, size }, Self::Chunks(chunks)) => chunks.read(name, *size).await,
-        }
+    pub(in crate::store) async fn read(&self, body: &Body) -> Result<OpenBody, StoreError> {
+        let stream: Box<dyn AsyncBufRead + Send + Unpin> = match (body, self) {
+            (Body::Stored { name, as_is, .. }, Self::Files(files)) => return files.read(name, *as_is).await,
+            (Body::Stored { name, size, .. }, Self::Chunks(chunks)) => chunks.read(name, *size).await?,
+            (Body::Inline(bytes), _) => Box::new(io::Cursor::new(bytes.clone())),
+        };
+        Ok(OpenBody { stream, file: None })
     }
 
     /// Removes bodies that no message refers to (because their commit failed, or they were purged).

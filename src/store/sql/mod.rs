@@ -80,7 +80,7 @@ use super::known::{Activity, Correspondents, Day, KnownStore, Tally, Totals, Wou
 use super::postgres::nodes::Node;
 use super::{
     Body, BodyWriter, Claim, GroupItems, Histogram, IntakeStore, JournalStore, MessageRow, NewMessage,
-    NodeRow, Purged, Recovered, Retention, Store, StoreError, StoredMessage, Summary, UpkeepStore,
+    NodeRow, OpenBody, Purged, Recovered, Retention, Store, StoreError, StoredMessage, Summary, UpkeepStore,
 };
 use crate::clock::Timestamp;
 use crate::id::Id;
@@ -98,7 +98,6 @@ use recent::Recent;
 use repeats::Repeats;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::AsyncBufRead;
 use unsure::{Taken, Unsure};
 use writer::Writer;
 
@@ -264,7 +263,7 @@ impl Store for SqlStore {
         }
     }
 
-    async fn open_body(&self, body: &Body) -> Result<Box<dyn AsyncBufRead + Send + Unpin>, StoreError> {
+    async fn open_body(&self, body: &Body) -> Result<OpenBody, StoreError> {
         self.bodies.read(body).await
     }
 }

@@ -96,7 +96,7 @@ pub(in crate::store) fn message(db: &Connection, id: Id) -> Result<StoredMessage
     let Meta { origin, envelope, verdict } = from_json(&raw.meta)?;
     let needles: Vec<Address> = from_json(&raw.needles)?;
     let body = match raw.file {
-        Some(name) => Body::Stored { name, size: u64::try_from(raw.size).unwrap_or(0) },
+        Some(name) => Body::Stored { name, size: u64::try_from(raw.size).unwrap_or(0), as_is: false },
         None => Body::Inline(Bytes::from(raw.body.unwrap_or_default())),
     };
     Ok(StoredMessage {

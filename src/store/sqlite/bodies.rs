@@ -8,7 +8,7 @@ use super::reading::Reading;
 use crate::clock::Entropy;
 use crate::store::lock::private;
 use crate::store::sql::error::io_error;
-use crate::store::{Body, BodyWriter, StoreError};
+use crate::store::{Body, BodyWriter, OpenBody, StoreError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
@@ -17,7 +17,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::io::AsyncBufRead;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// The largest body, in bytes, that stays in memory and is stored in the row.
@@ -57,15 +56,17 @@ impl Bodies {
         Box::new(Incoming { bodies: self.clone(), pending: Vec::new(), size: 0, file: None })
     }
 
-    pub(in crate::store) async fn read(
-        &self,
-        name: &str,
-    ) -> Result<Box<dyn AsyncBufRead + Send + Unpin>, StoreError> {
+    /// Opens a body; `with_file` also as a file.
+    pub(in crate::store) async fn read(&self, name: &str, with_file: bool) -> Result<OpenBody, StoreError> {
         let path = self.path(name)?;
         let open = path.clone();
-        let opened = spawn_blocking(move || Reading::open(&open, PIECE)).await;
-        let opened = opened.unwrap_or_else(|error| Err(io::Error::other(error)));
-        Ok(Box::new(opened.map_err(|error| io_error("read the body", &path, &error))?))
+        let opened = spawn_blocking(move || {
+            let file = File::open(&open)?;
+            let whole = if with_file { Some(file.try_clone()?) } else { None };
+            Ok(OpenBody { stream: Box::new(Reading::of(file, PIECE)?), file: whole })
+        });
+        let opened = opened.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        opened.map_err(|error| io_error("read the body", &path, &error))
     }
 
     /// Removes the file of a body that no message names, because its commit failed or it was purged.
@@ -241,6 +242,6 @@ impl BodyWriter for Incoming {
         });
         flushed.await.map_err(|error| StoreError::Unavailable(error.to_string()))??;
         spill.kept = true;
-        Ok(Body::Stored { name: spill.name.clone(), size: spill.written })
+        Ok(Body::Stored { name: spill.name.clone(), size: spill.written, as_is: false })
     }
 }

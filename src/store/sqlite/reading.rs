@@ -19,9 +19,10 @@ enum State {
     Failed,
 }
 
-/// A piece of the file: the first `filled` octets.
+/// A piece of the file: the first `filled` octets. There is no room for it before the first is read.
 struct Piece {
     file: File,
+    room: usize,
     octets: Box<[u8]>,
     filled: usize,
 }
@@ -29,6 +30,9 @@ struct Piece {
 impl Piece {
     /// Reads the next piece; none is filled at the end of the file.
     fn next(mut self) -> io::Result<Self> {
+        if self.octets.is_empty() {
+            self.octets = vec![0; self.room].into();
+        }
         loop {
             match self.file.read(&mut self.octets) {
                 Ok(filled) => return Ok(Self { filled, ..self }),
@@ -40,11 +44,10 @@ impl Piece {
 }
 
 impl Reading {
-    /// Opens a file, to be read in pieces of at most this size. It blocks.
-    pub(super) fn open(path: &std::path::Path, most: usize) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let size = usize::try_from(file.metadata()?.len()).unwrap_or(most).clamp(1, most);
-        let piece = Piece { file, octets: vec![0; size].into(), filled: 0 };
+    /// Reads a file that was just opened, in pieces of at most this size. It blocks.
+    pub(super) fn of(file: File, most: usize) -> io::Result<Self> {
+        let room = usize::try_from(file.metadata()?.len()).unwrap_or(most).clamp(1, most);
+        let piece = Piece { file, room, octets: Box::default(), filled: 0 };
         Ok(Self(State::Ready { piece, at: 0 }))
     }
 }
@@ -111,7 +114,7 @@ mod tests {
             let octets: Vec<u8> = (0..size).map(|number: u32| number.to_le_bytes()[0]).collect();
             std::fs::write(&path, &octets).unwrap();
             for taken in [1, 3, 10, 64] {
-                let mut reading = Reading::open(&path, 10).unwrap();
+                let mut reading = Reading::of(File::open(&path).unwrap(), 10).unwrap();
                 let (mut all, mut some) = (Vec::new(), vec![0; taken]);
                 loop {
                     match reading.read(&mut some).await.unwrap() {
@@ -123,14 +126,13 @@ mod tests {
                 assert_eq!(reading.read(&mut some).await.unwrap(), 0, "the end lasts");
             }
         }
-        assert!(Reading::open(&folder.path().join("none"), 10).is_err());
     }
 
     #[tokio::test]
     async fn a_read_that_fails_is_an_error_and_no_end() {
         let folder = tempfile::tempdir().unwrap();
         // A folder can be opened and not read.
-        let mut reading = Reading::open(folder.path(), 10).unwrap();
+        let mut reading = Reading::of(File::open(folder.path()).unwrap(), 10).unwrap();
         let mut some = [0; 4];
         assert!(reading.read(&mut some).await.is_err());
         assert!(reading.read(&mut some).await.is_err());

@@ -9,7 +9,7 @@ use crate::upstream::{Content, Transaction};
 fn content_size(transaction: &Transaction) -> u64 {
     let body = match &transaction.body {
         Content::Inline(body) => body.len() as u64,
-        Content::Stream(_, size) => *size,
+        Content::Stream { size, .. } => *size,
         Content::Spent => 0,
     };
     transaction.header.len() as u64 + body

@@ -7,9 +7,11 @@ use super::tls::Tls;
 use crate::smtp::{BadReply, Reply, ReplyReader};
 use crate::upstream::tally::Trouble;
 use bytes::{Buf, BytesMut};
+use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
@@ -76,12 +78,38 @@ impl Wire {
         }
     }
 
+    /// Sends octets of a file, which do not pass through this process.
+    async fn send_file(&mut self, file: &File, octets: Range<u64>) -> io::Result<()> {
+        let Self::Plain(stream) = self else { return Err(io::ErrorKind::Unsupported.into()) };
+        let mut from = octets.start;
+        while from < octets.end {
+            let most = usize::try_from(octets.end - from).unwrap_or(usize::MAX);
+            match stream.async_io(Interest::WRITABLE, || sendfile(stream, file, &mut from, most)).await {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     async fn read_buf(&mut self, input: &mut BytesMut) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.read_buf(input).await,
             Self::Tls(stream) => stream.read_buf(input).await,
         }
     }
+}
+
+/// Sends at most this many octets of a file, from this place on, which moves.
+#[cfg(target_os = "linux")]
+fn sendfile(stream: &TcpStream, file: &File, from: &mut u64, most: usize) -> io::Result<usize> {
+    Ok(rustix::fs::sendfile(stream, file, Some(from), most)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sendfile(_: &TcpStream, _: &File, _: &mut u64, _: usize) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// The stream, with received octets and the reply being assembled.
@@ -129,6 +157,29 @@ impl Line {
     ) -> Result<(), Broken> {
         match timeout(limit, self.wire.write_all(octets)).await {
             Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Broken::Io(error, stage)),
+            Err(_) => Err(Broken::Timeout(limit, stage)),
+        }
+    }
+
+    /// Whether octets of a file can be sent without reading them.
+    pub(super) fn takes_files(&self) -> bool {
+        cfg!(target_os = "linux") && matches!(self.wire, Wire::Plain(_))
+    }
+
+    /// Sends these octets of a file; `stage` is for the error.
+    pub(super) async fn send_file(
+        &mut self,
+        file: &File,
+        octets: Range<u64>,
+        limit: Duration,
+        stage: &'static str,
+    ) -> Result<(), Broken> {
+        match timeout(limit, self.wire.send_file(file, octets)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(Broken::Local("4.3.0 the file of the body is shorter than it was".to_owned()))
+            }
             Ok(Err(error)) => Err(Broken::Io(error, stage)),
             Err(_) => Err(Broken::Timeout(limit, stage)),
         }

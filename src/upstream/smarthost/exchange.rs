@@ -10,13 +10,19 @@ use super::connection::{Broken, Connection};
 use super::sessions::is_about_sessions;
 use crate::smtp::{Reply, Stuffer};
 use crate::upstream::{Content, Fate, Transaction};
+use std::fs::File;
+use std::io;
 use std::time::Duration;
-use tokio::io::AsyncBufReadExt;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
 /// Most RCPTs in one write. Their replies must fit the socket's buffers while we are still writing.
 const BATCH: usize = 100;
 /// Octets of a streamed body that are collected before they are written.
 const CHUNK: usize = 64 * 1024;
+/// Octets of a file that are sent within one timeout.
+const BLOCK: u64 = 256 * 1024;
+/// The stage in errors.
+const CONTENT: &str = "while the content was sent";
 /// How long to wait for a reply after the upstream closed the connection during the content.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Longest reply text kept for the queue and for reports, in characters.
@@ -221,25 +227,11 @@ impl Exchange<'_> {
         match std::mem::replace(&mut self.transaction.body, Content::Spent) {
             Content::Inline(body) => append(&mut stuffer, &body, &mut out)?,
             Content::Spent => return Err(Broken::Local("4.3.0 the body was sent already".to_owned())),
-            Content::Stream(mut body, size) => {
-                let mut seen = 0;
-                loop {
-                    let piece = body.fill_buf().await.map_err(|error| {
-                        Broken::Local(format!("4.3.0 the stored body cannot be read: {error}"))
-                    })?;
-                    if piece.is_empty() {
-                        break;
-                    }
-                    let size = piece.len();
-                    self.piece(&mut stuffer, piece, &mut out).await?;
-                    body.consume(size);
-                    seen += size as u64;
-                }
-                if seen != size {
-                    return Err(Broken::Local(format!(
-                        "4.3.0 the stored body has {seen} octets instead of {size}"
-                    )));
-                }
+            Content::Stream { file: Some(file), size, .. } if self.connection.line.takes_files() => {
+                self.file(&file, size, &mut out).await?;
+            }
+            Content::Stream { stream, size, .. } => {
+                self.stream(stream, size, &mut stuffer, &mut out).await?;
             }
         }
         out.extend_from_slice(stuffer.finish().map_err(|_| bare_line_end())?);
@@ -251,6 +243,47 @@ impl Exchange<'_> {
         self.dotted = true;
         self.connection.out = out;
         self.connection.line.reply(self.timeouts.end, "after the final dot").await
+    }
+
+    /// Sends a body as it is read.
+    async fn stream(
+        &mut self,
+        mut body: Box<dyn AsyncBufRead + Send + Unpin>,
+        size: u64,
+        stuffer: &mut Stuffer,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Broken> {
+        let mut seen = 0;
+        loop {
+            let piece = body.fill_buf().await.map_err(|error| unreadable(&error))?;
+            if piece.is_empty() {
+                break;
+            }
+            let size = piece.len();
+            self.piece(stuffer, piece, out).await?;
+            body.consume(size);
+            seen += size as u64;
+        }
+        if seen == size { Ok(()) } else { Err(other_size(seen, size)) }
+    }
+
+    /// Sends a body that needs no change, without reading it: whole lines, none of which begins with a dot. The
+    /// header before it ends a line, so the final dot follows it directly.
+    async fn file(&mut self, file: &File, size: u64, out: &mut Vec<u8>) -> Result<(), Broken> {
+        let found = file.metadata().map_err(|error| unreadable(&error))?.len();
+        if found != size {
+            return Err(other_size(found, size));
+        }
+        self.write_content(out).await?;
+        out.clear();
+        let mut from = 0;
+        while from < size {
+            let to = size.min(from + BLOCK);
+            let sent = self.connection.line.send_file(file, from..to, self.timeouts.block, CONTENT).await;
+            self.or_last_words(sent).await?;
+            from = to;
+        }
+        Ok(())
     }
 
     /// Sends a piece of a body. Long runs of it are sent from where they are; `out` collects what comes before.
@@ -281,18 +314,22 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Writes content. If the upstream closes the connection meanwhile, a reply it sent before counts.
+    /// Writes content.
     async fn write_content(&mut self, octets: &[u8]) -> Result<(), Broken> {
-        let line = &mut self.connection.line;
-        let stage = "while the content was sent";
-        let Err(broken) = line.write(octets, self.timeouts.block, stage).await else { return Ok(()) };
-        match line.reply(LAST_WORDS, stage).await {
+        let written = self.connection.line.write(octets, self.timeouts.block, CONTENT).await;
+        self.or_last_words(written).await
+    }
+
+    /// If the upstream closed the connection, a reply it sent before counts.
+    async fn or_last_words(&mut self, written: Result<(), Broken>) -> Result<(), Broken> {
+        let Err(broken) = written else { return Ok(()) };
+        match self.connection.line.reply(LAST_WORDS, CONTENT).await {
             Ok(reply) if reply.is_permanent() => {
                 let fate = Fate::Failed(placed(&reply, "after DATA"));
                 self.settle(&fate);
                 Err(broken)
             }
-            Ok(reply) => Err(Broken::Refused(reply, stage)),
+            Ok(reply) => Err(Broken::Refused(reply, CONTENT)),
             Err(_) => Err(broken),
         }
     }
@@ -315,6 +352,14 @@ impl Exchange<'_> {
         self.settle(&fate);
         if reply.code() == 421 { Err(Broken::Refused(reply.clone(), stage)) } else { Ok(()) }
     }
+}
+
+fn unreadable(error: &io::Error) -> Broken {
+    Broken::Local(format!("4.3.0 the stored body cannot be read: {error}"))
+}
+
+fn other_size(found: u64, size: u64) -> Broken {
+    Broken::Local(format!("4.3.0 the stored body has {found} octets instead of {size}"))
 }
 
 fn append(stuffer: &mut Stuffer, octets: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {

@@ -32,7 +32,7 @@ pub(super) async fn narrow(transaction: &mut Transaction) -> Result<(), Failure>
     match std::mem::replace(&mut transaction.body, Content::Spent) {
         Content::Inline(body) => machine.feed(&body, &mut spool.out).map_err(never)?,
         Content::Spent => return Err(Failure::NotNow("4.3.0 the body was sent already".to_owned())),
-        Content::Stream(mut body, size) => {
+        Content::Stream { stream: mut body, size, .. } => {
             let (mut seen, mut chunk) = (0, vec![0; CHUNK]);
             loop {
                 let count = body.read(&mut chunk).await.map_err(|error| unreadable(&error))?;
@@ -91,7 +91,7 @@ async fn rehash(transaction: &mut Transaction) -> Result<BodyHash, Failure> {
     match std::mem::replace(&mut transaction.body, Content::Spent) {
         Content::Inline(body) => spool.out.extend_from_slice(&body),
         Content::Spent => return Err(Failure::NotNow("4.3.0 the body was sent already".to_owned())),
-        Content::Stream(mut body, size) => {
+        Content::Stream { stream: mut body, size, .. } => {
             let (mut seen, mut chunk) = (0, vec![0; CHUNK]);
             loop {
                 let count = body.read(&mut chunk).await.map_err(|error| unreadable(&error))?;
@@ -159,10 +159,11 @@ impl Spool {
         file.flush().await.map_err(|error| no_room(&error))?;
         file.seek(SeekFrom::Start(0)).await.map_err(|error| no_room(&error))?;
         Ok((
-            Content::Stream(
-                Box::new(BufReader::with_capacity(CHUNK, file)),
-                self.size + self.out.len() as u64,
-            ),
+            Content::Stream {
+                stream: Box::new(BufReader::with_capacity(CHUNK, file)),
+                size: self.size + self.out.len() as u64,
+                file: None,
+            },
             hash,
         ))
     }
