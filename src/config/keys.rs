@@ -283,11 +283,11 @@ impl TryFrom<String> for FieldName {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         let sound = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b':');
-        let always_out = ["bcc", "resent-bcc", "to", "cc", "apparently-to", "x-envelope-to"];
+        let always_out = ["to", "cc", "apparently-to", "x-envelope-to"];
         let lower = text.to_ascii_lowercase();
         if !sound {
             Err(format!("`{text}` is not the name of a header field"))
-        } else if always_out.contains(&lower.as_str()) {
+        } else if crate::message::named::is_blind(lower.as_bytes()) || always_out.contains(&lower.as_str()) {
             Err(format!("`{text}` names recipients: no copy may keep it"))
         } else {
             Ok(Self(lower))

@@ -72,6 +72,7 @@ fn render(loaded: &Loaded, claim: &Claim) -> Result<Bytes, Vec<Hit>> {
         .needles()
         .search_header(&header)
         .into_iter()
+        .chain(loaded.needles().search_sender(loaded.stored.envelope.sender.as_ref()))
         .filter(|hit| !claim.delivery.may_show(&hit.address))
         .collect();
     if hits.is_empty() { Ok(header) } else { Err(hits) }

@@ -57,7 +57,28 @@ const MACHINES: [&str; 8] = [
 ];
 
 /// Fields that are removed from every copy, so no reader sees them.
-const NEVER_LEAVE: [&str; 4] = ["apparently-to", "bcc", "resent-bcc", "x-envelope-to"];
+const NEVER_LEAVE: [&str; 2] = ["apparently-to", "x-envelope-to"];
+
+/// Whether a field of this name has Bcc recipients: Bcc, Resent-Bcc, and what systems call theirs (X-Odoo-Bcc,
+/// X-Gm-Original-Bcc).
+pub fn is_blind(name: &[u8]) -> bool {
+    name.len() >= 3 && name[name.len() - 3..].eq_ignore_ascii_case(b"bcc")
+}
+
+/// Every address in the fields of Bcc recipients that systems add, each once. Bcc and Resent-Bcc have a syntax of
+/// their own.
+pub fn blind(header: &Header) -> Vec<Address> {
+    let mut scan = WrittenScan::default();
+    let theirs =
+        |name: &[u8]| !name.eq_ignore_ascii_case(b"bcc") && !name.eq_ignore_ascii_case(b"resent-bcc");
+    for field in
+        header.fields().iter().filter(|field| is_blind(header.name(field)) && theirs(header.name(field)))
+    {
+        scan.feed(decode_text(header.body(field)).as_bytes());
+        scan.feed(b"\n");
+    }
+    scan.finish(MOST)
+}
 
 /// Every address that a reader of the header can see, each once, in order.
 pub fn named(header: &Header) -> Vec<Address> {
@@ -72,11 +93,15 @@ pub fn named(header: &Header) -> Vec<Address> {
     scan.finish(MOST)
 }
 
+/// Whether a field of this name, in lower case, has identifiers that look like addresses.
+pub fn identifies(name: &str) -> bool {
+    IDENTIFIERS.contains(&name) || name.ends_with("-message-id")
+}
+
 /// The part of a field that a reader may see; `None` if it cannot contain an address.
 fn shown(name: &str, body: &[u8]) -> Option<String> {
     let machine = TRACE.contains(&name) || MACHINES.iter().any(|start| name.starts_with(start));
-    let identifies = IDENTIFIERS.contains(&name) || name.ends_with("-message-id");
-    if machine || identifies || NEVER_LEAVE.contains(&name) {
+    if machine || identifies(name) || is_blind(name.as_bytes()) || NEVER_LEAVE.contains(&name) {
         return None;
     }
     let text = match name {
@@ -94,7 +119,25 @@ fn shown(name: &str, body: &[u8]) -> Option<String> {
     if text.is_ascii() {
         return Some(text);
     }
-    Some(text.nfkc().filter(|char| !is_invisible(*char)).collect())
+    Some(plain(&text))
+}
+
+/// A text in its compatibility form. What stands for other letters or digits, such as `①`, is set apart: it is the
+/// number of a list rather than the beginning of an address. Not so the full-width forms of ASCII, and mathematical
+/// letters, of which whole words are written.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars().filter(|letter| !is_invisible(*letter)) {
+        let of_words =
+            letter.is_ascii() || matches!(letter, '\u{ff01}'..='\u{ff5e}' | '\u{1d400}'..='\u{1d7ff}');
+        let start = out.len();
+        out.extend(std::iter::once(letter).nfkc());
+        if !of_words && out[start..].bytes().any(|octet| octet.is_ascii_alphanumeric()) {
+            out.insert(start, ' ');
+            out.push(' ');
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -116,6 +159,8 @@ mod tests {
             ("X-To: a@one.example, b@two.example", &["a@one.example", "b@two.example"]),
             ("Comments: also to a@one.\r\n example and b@two.example", &["b@two.example"]),
             ("Keywords: ａ＠ｏｎｅ．ｅｘａｍｐｌｅ", &["a@one.example"]),
+            ("Subject: ①a@one.example②b@two.example", &["a@one.example", "b@two.example"]),
+            ("Subject: ℡a@one.example １．b@two.example", &["a@one.example", "1.b@two.example"]),
             ("Subject: a\u{200b}@one.example", &["a@one.example"]),
             (
                 "Content-Type: text/plain; name=\"a@one.example.txt\"; boundary=\"b@two.example\"",

@@ -12,6 +12,7 @@ use super::page::{Page, Tone};
 use super::pages::{Letter, MAX_SUBJECT, MAX_TITLE, body, subject};
 use super::whom::is_ours;
 use super::{Letterhead, Matter, Moment, bounce, safe};
+use crate::message::named::is_blind;
 use crate::message::seven_bit::quoted_printable;
 use crate::message::{Address, Header, Recipient};
 use crate::policy::verdict::Language;
@@ -263,7 +264,8 @@ pub(super) fn original_header(header: &Bytes, ours: bool) -> Option<Vec<u8>> {
         let name = header.name(field).to_ascii_lowercase();
         let kept = match name.as_slice() {
             b"from" | b"date" | b"subject" | b"message-id" => true,
-            b"bcc" | b"resent-bcc" | b"apparently-to" | b"x-envelope-to" => false,
+            b"apparently-to" | b"x-envelope-to" => false,
+            other if is_blind(other) => false,
             _ => ours,
         };
         let bytes = &header.bytes()[field.whole.clone()];

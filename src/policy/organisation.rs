@@ -167,6 +167,9 @@ pub fn organisation_of(address: &Address) -> String {
     if domain.starts_with('[') {
         return domain.to_owned();
     }
+    if let Some(government) = government(domain) {
+        return government.to_owned();
+    }
     match psl::domain(domain.as_bytes()) {
         Some(registrable) => String::from_utf8_lossy(registrable.as_bytes()).into_owned(),
         // a mailbox directly at a private suffix belongs to a provider's customer; at an ICANN suffix, to the
@@ -178,6 +181,23 @@ pub fn organisation_of(address: &Address) -> String {
         }
         None => domain.to_owned(),
     }
+}
+
+/// The part of a domain that names one local government of Japan. In `pref.osaka.lg.jp`, `city.osaka.lg.jp` and
+/// `town.misato.miyagi.lg.jp` the first label says what it is; without it, a prefecture and the cities in it would be
+/// one organisation.
+fn government(domain: &str) -> Option<&str> {
+    const KINDS: [&str; 6] = ["pref", "metro", "city", "town", "vill", "union"];
+    let name = domain.strip_suffix(".lg.jp")?;
+    let mut start = name.len();
+    name.rsplit('.')
+        .find_map(|label| {
+            start -= label.len();
+            let found = KINDS.contains(&label).then_some(start);
+            start = start.saturating_sub(1);
+            found
+        })
+        .map(|start| &domain[start..])
 }
 
 /// The form in which two addresses count as one mailbox: the comparison key, without the variants that the
@@ -295,6 +315,17 @@ mod tests {
             (&["a@contoso.onmicrosoft.com", "b@fabrikam.onmicrosoft.com"], 2),
             (&["a@contoso.onmicrosoft.com", "b@contoso.mail.onmicrosoft.com"], 1),
             (&["a@city.kawasaki.jp", "b@dept.city.kawasaki.jp"], 1),
+            (&["a@pref.osaka.lg.jp", "b@dept.pref.osaka.lg.jp"], 1),
+            (
+                &[
+                    "a@pref.osaka.lg.jp",
+                    "b@city.osaka.lg.jp",
+                    "c@town.misato.miyagi.lg.jp",
+                    "d@pref.miyagi.lg.jp",
+                ],
+                4,
+            ),
+            (&["a@osaka.lg.jp", "b@lg.jp"], 2),
             (&["a@one.github.io", "b@two.github.io"], 2),
             (&["a@[192.0.2.1]", "b@[192.0.2.1]"], 1),
             (&["a@localhost", "b@localhost"], 1),

@@ -3,6 +3,7 @@
 //! Fields that are not listed are dropped. Fields that are kept are still audited.
 
 use super::draft::CopyOptions;
+use crate::message::named::is_blind;
 
 /// What happens to a field in a rewritten copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,7 @@ const KEPT: &[&str] = &[
 ];
 
 /// Fields that name recipients for the last hop only. They are removed from all copies, also of passed mail.
-const NEVER: &[&str] = &["apparently-to", "bcc", "resent-bcc", "x-envelope-to"];
+const NEVER: &[&str] = &["apparently-to", "x-envelope-to"];
 
 /// Prefix of the fields in which Exchange servers vouch for mail to each other. They belong in one organisation
 /// only.
@@ -69,7 +70,8 @@ const NEVER_ANY: &str = "x-ms-exchange-organization-";
 
 /// Whether a field is removed from all copies, also of passed mail.
 pub(super) fn never_leaves(name: &[u8]) -> bool {
-    NEVER.iter().any(|never| name.eq_ignore_ascii_case(never.as_bytes()))
+    is_blind(name)
+        || NEVER.iter().any(|never| name.eq_ignore_ascii_case(never.as_bytes()))
         || name.get(..NEVER_ANY.len()).is_some_and(|start| start.eq_ignore_ascii_case(NEVER_ANY.as_bytes()))
 }
 
@@ -148,7 +150,7 @@ mod tests {
         }
         assert!(never_leaves(b"X-MS-Exchange-Organization-SCL"));
         for (name, goes) in [
-            ("X-Odoo-Bcc", true),
+            ("X-Odoo-Bcc", false),
             ("X-Spamd-Result", true),
             ("Envelope-To", true),
             ("X-MailCleaner-recipients", true),
@@ -162,6 +164,7 @@ mod tests {
         ] {
             assert_eq!(may_go(name.as_bytes(), &options), goes, "{name}");
         }
-        assert!(never_leaves(b"BCC") && never_leaves(b"Resent-Bcc") && !never_leaves(b"Cc"));
+        assert!(never_leaves(b"BCC") && never_leaves(b"Resent-Bcc") && never_leaves(b"X-Odoo-Bcc"));
+        assert!(!never_leaves(b"Cc") && !never_leaves(b"cc"));
     }
 }

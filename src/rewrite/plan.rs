@@ -130,7 +130,9 @@ fn shown_recipients(facts: &Facts) -> impl Iterator<Item = &Visible> {
 /// their own. `discreet` leaves out fields that the sender's system wrote for itself and that name somebody hidden.
 fn pass(draft: &Draft<'_>, recipients: &[&Recipient], discreet: bool) -> Copies {
     let authors: HashSet<&Address> = authors(draft.facts).collect();
-    let searched = draft.facts.envelope_only.iter().chain(draft.dropped);
+    // A Bcc recipient may be in another transaction, for Exchange and Google send one for each.
+    let elsewhere = draft.facts.bcc_header.iter().filter(|address| !draft.facts.open.contains(*address));
+    let searched = draft.facts.envelope_only.iter().chain(elsewhere).chain(draft.dropped);
     let needles: Vec<Address> = searched.filter(|address| !authors.contains(address)).cloned().collect();
     let going = if discreet { naming(draft, recipients, &needles) } else { Vec::new() };
     let template = Template::passed(draft, &going);
@@ -151,7 +153,7 @@ fn pass(draft: &Draft<'_>, recipients: &[&Recipient], discreet: bool) -> Copies 
 }
 
 /// Fields of a passed mail that would disclose a hidden recipient and that no recipient needs: traces of the
-/// sender's own system (`X-Odoo-Bcc`, `Envelope-To`, a scanner's report).
+/// sender's own system (`Envelope-To`, a scanner's report).
 fn naming<'a>(draft: &Draft<'a>, recipients: &[&Recipient], hidden: &[Address]) -> Vec<&'a Field> {
     let disclosed = |address: &Address| {
         hidden.contains(address) && recipients.iter().any(|recipient| recipient.address != *address)
@@ -184,6 +186,7 @@ fn as_is(draft: &Draft<'_>, recipients: &[&Recipient]) -> Result<Copies, Vec<Hit
         .needles
         .search_header(&rendered)
         .into_iter()
+        .chain(draft.needles.search_sender(draft.envelope.sender.as_ref()))
         .filter(|hit| searched.contains(&hit.address))
         .collect();
     let shown_to_another = |hit: &Hit| copies.deliveries.iter().any(|copy| !copy.may_show(&hit.address));
@@ -366,7 +369,7 @@ impl<'a> CopyAudit<'a> {
     fn new(draft: &Draft<'a>) -> Self {
         Self {
             needles: draft.needles,
-            shared: draft.body_hits.to_vec(),
+            shared: [draft.body_hits, &draft.needles.search_sender(draft.envelope.sender.as_ref())].concat(),
             disclosing: Vec::new(),
             seen: HashSet::new(),
         }

@@ -3,7 +3,7 @@
 use super::{Facts, Largest, ShownIn, Visible, form, ids};
 use crate::message::address::{cross_check, parse_list};
 use crate::message::header::decode_text;
-use crate::message::named::named;
+use crate::message::named::{blind, named};
 use crate::message::{Address, Envelope, Header, Mailbox};
 use crate::policy::Organisation;
 use crate::policy::organisation::{Affiliation, counting_key};
@@ -222,6 +222,8 @@ impl Reader<'_> {
                 }
             }
         }
+        let added = blind(self.header).into_iter().filter(|address| seen.insert(address.clone()));
+        self.facts.bcc_header.extend(added);
     }
 
     fn texts(&mut self) {

@@ -3,23 +3,52 @@
 use crate::message::invisible::{is_invisible, parts_words};
 use unicode_normalization::UnicodeNormalization;
 
-/// Replaces compatibility forms of characters, such as fullwidth `ａ＠ｘ．ｊｐ`, with the plain ones. It either
-/// removes invisible characters or replaces each with a blank, because the text on the two sides of one may
-/// be one word or two.
+/// Replaces compatibility forms of characters, such as fullwidth `ａ＠ｘ．ｊｐ`, with the plain ones.
 #[derive(Debug, Default)]
 pub(super) struct Fold {
     carry: Vec<u8>,
-    blanks: bool,
+    way: Way,
+    /// What the text so far ends in.
+    last: Origin,
     /// Whether an invisible character was seen since this was last asked.
     seen: bool,
+    /// Whether a word changed its origin since this was last asked.
+    turned: bool,
     /// Whether something was seen that is not UTF-8 since this was last asked.
     broken: bool,
 }
 
+/// What becomes of a place where one word may end and another begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Invisible characters are removed, and words go on.
+    #[default]
+    Joined,
+    /// Each invisible character becomes a blank.
+    Blanks,
+    /// So it does, and there is a blank where a word changes its origin: `①taro` and `１．taro` are a list, though
+    /// `ｔaro` is a word.
+    Parted,
+}
+
+/// Where the word at the end of a text is from; a word is of letters and digits, and of dots and the like behind
+/// them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Origin {
+    /// There is no word.
+    #[default]
+    Apart,
+    /// It was written in ASCII.
+    Ascii,
+    /// It was written in the full-width forms of ASCII.
+    Wide,
+    /// It is what other characters stand for.
+    Other,
+}
+
 impl Fold {
-    /// A fold that replaces each invisible character with a blank.
-    pub(super) fn with_blanks() -> Self {
-        Self { blanks: true, ..Self::default() }
+    pub(super) fn new(way: Way) -> Self {
+        Self { way, ..Self::default() }
     }
 
     /// Folds the next octets of a UTF-8 text. Octets that are not UTF-8 are copied unchanged.
@@ -45,6 +74,11 @@ impl Fold {
         std::mem::take(&mut self.seen)
     }
 
+    /// Whether a word changed its origin since the last call.
+    pub(super) fn take_turned(&mut self) -> bool {
+        std::mem::take(&mut self.turned)
+    }
+
     /// Whether something was seen that is not UTF-8 since the last call.
     pub(super) fn take_broken(&mut self) -> bool {
         std::mem::take(&mut self.broken)
@@ -55,9 +89,13 @@ impl Fold {
     fn fold(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
         let mut at = 0;
         loop {
-            let plain = unchanged(&bytes[at..]);
-            out.extend_from_slice(&bytes[at..at + plain]);
-            at += plain;
+            let plain = &bytes[at..at + unchanged(&bytes[at..])];
+            if let [first, ..] = plain {
+                self.enter(*first, Origin::Ascii, out);
+                out.extend_from_slice(plain);
+                self.last = ending(plain, self.last);
+                at += plain.len();
+            }
             let Some(&lead) = bytes.get(at) else { return at };
             let length = match lead {
                 0xc2..=0xdf => 2,
@@ -75,35 +113,88 @@ impl Fold {
                 at += length;
             } else {
                 self.broken = true;
+                self.last = Origin::Apart;
                 out.push(lead);
                 at += 1;
             }
         }
     }
 
+    /// An octet of this origin is about to follow. It may go on with a word of another one.
+    fn enter(&mut self, octet: u8, origin: Origin, out: &mut Vec<u8>) {
+        let goes_on = octet.is_ascii_alphanumeric() || joins(octet);
+        if goes_on && self.last != Origin::Apart && self.last != origin {
+            self.turned = true;
+            if self.way == Way::Parted {
+                out.push(b' ');
+                self.last = Origin::Apart;
+            }
+        }
+    }
+
+    /// Puts an octet that was written otherwise.
+    fn put(&mut self, octet: u8, origin: Origin, out: &mut Vec<u8>) {
+        self.enter(octet, origin, out);
+        out.push(octet);
+        let is_word = octet.is_ascii_alphanumeric() || (joins(octet) && self.last != Origin::Apart);
+        self.last = if is_word { origin } else { Origin::Apart };
+    }
+
     fn letter(&mut self, letter: char, bytes: &[u8], out: &mut Vec<u8>) {
         match letter {
             // Most text. Copied as it is, which is faster, and which is what NFKC does too.
-            _ if is_own_form(letter) => out.extend_from_slice(bytes),
+            _ if is_own_form(letter) => {
+                self.last = Origin::Apart;
+                out.extend_from_slice(bytes);
+            }
             // The full-width forms of ASCII, at a constant distance.
-            '\u{ff01}'..='\u{ff5e}' => out.push(bytes[2].wrapping_sub(0x80) + 0x20 + (bytes[1] & 3) * 0x40),
-            '\u{a0}' => out.push(b' '),
+            '\u{ff01}'..='\u{ff5e}' => {
+                self.put(bytes[2].wrapping_sub(0x80) + 0x20 + (bytes[1] & 3) * 0x40, Origin::Wide, out);
+            }
+            '\u{a0}' => self.put(b' ', Origin::Wide, out),
             // RFC 3490 §3.1 treats these as dots between labels.
-            '\u{3002}' | '\u{ff61}' => out.push(b'.'),
-            _ if parts_words(letter) => out.extend_from_slice(bytes),
+            '\u{3002}' | '\u{ff61}' => self.put(b'.', Origin::Wide, out),
+            // What word processors make of a hyphen, and what looks like one.
+            '\u{2010}' | '\u{2011}' | '\u{2212}' => self.put(b'-', Origin::Other, out),
+            _ if parts_words(letter) => {
+                self.last = Origin::Apart;
+                out.extend_from_slice(bytes);
+            }
             _ if letter.is_control() || is_invisible(letter) => {
                 self.seen = true;
-                if self.blanks {
+                if self.way != Way::Joined {
                     out.push(b' ');
+                    self.last = Origin::Apart;
                 }
             }
             _ => {
                 let mut buffer = [0; 4];
                 for plain in std::iter::once(letter).nfkc() {
-                    out.extend_from_slice(plain.encode_utf8(&mut buffer).as_bytes());
+                    match *plain.encode_utf8(&mut buffer).as_bytes() {
+                        [octet] => self.put(octet, Origin::Other, out),
+                        ref octets => {
+                            self.last = Origin::Apart;
+                            out.extend_from_slice(octets);
+                        }
+                    }
                 }
             }
         }
+    }
+}
+
+/// Whether an octet joins the parts of a word.
+fn joins(octet: u8) -> bool {
+    matches!(octet, b'.' | b'_' | b'-' | b'+')
+}
+
+/// What a text ends in whose last octets are these, which were copied.
+fn ending(copied: &[u8], before: Origin) -> Origin {
+    let joined = copied.iter().rev().take_while(|octet| joins(**octet)).count();
+    match copied[..copied.len() - joined].last() {
+        Some(octet) if octet.is_ascii_alphanumeric() => Origin::Ascii,
+        None if before != Origin::Apart => Origin::Ascii,
+        _ => Origin::Apart,
     }
 }
 
@@ -212,19 +303,30 @@ mod tests {
 
     #[test]
     fn folding() {
-        for (text, plain, parted) in [
-            ("ａ＠ｘ．ｊｐ", "a@x.jp", "a@x.jp"),
-            ("a\u{200b}@\u{ad}x。jp", "a@x.jp", "a @ x.jp"),
-            ("𝐚﹫x.jp", "a@x.jp", "a@x.jp"),
-            ("宛先: 山田", "宛先: 山田", "宛先: 山田"),
-            ("to\u{1}a\u{7f}@x.jp\u{85}\r\n", "toa@x.jp\u{85}\r\n", "to a @x.jp\u{85}\r\n"),
+        for (text, joined, blanks, parted) in [
+            ("ａ＠ｘ．ｊｐ", "a@x.jp", "a@x.jp", "a@x.jp"),
+            ("a\u{200b}@\u{ad}x。jp", "a@x.jp", "a @ x.jp", "a @ x .jp"),
+            ("𝐚﹫x.jp", "a@x.jp", "a@x.jp", "a@x.jp"),
+            ("宛先: 山田", "宛先: 山田", "宛先: 山田", "宛先: 山田"),
+            (
+                "to\u{1}a\u{7f}@x.jp\u{85}\r\n",
+                "toa@x.jp\u{85}\r\n",
+                "to a @x.jp\u{85}\r\n",
+                "to a @x.jp\u{85}\r\n",
+            ),
+            ("①a@x.jp②b@x.jp", "1a@x.jp2b@x.jp", "1a@x.jp2b@x.jp", "1 a@x.jp 2 b@x.jp"),
+            ("１．a@x.jp ℡a@x.jp", "1.a@x.jp TELa@x.jp", "1.a@x.jp TELa@x.jp", "1. a@x.jp TEL a@x.jp"),
+            ("①ａ@x.jp。Ｂ", "1a@x.jp.B", "1a@x.jp.B", "1 a@x.jp .B"),
+            ("です。a@x.jp", "です.a@x.jp", "です.a@x.jp", "です.a@x.jp"),
+            ("a\u{2011}b@x.jp\u{2010}c", "a-b@x.jp-c", "a-b@x.jp-c", "a -b@x.jp -c"),
         ] {
-            for (blanks, expected) in [(false, plain), (true, parted)] {
+            for (way, expected) in [(Way::Joined, joined), (Way::Blanks, blanks), (Way::Parted, parted)] {
                 let found = in_chunks(text, |text, size| {
-                    let mut fold = Fold { blanks, ..Fold::default() };
+                    let mut fold = Fold::new(way);
                     let mut out = Vec::new();
                     text.as_bytes().chunks(size).for_each(|chunk| fold.feed(chunk, &mut out));
                     fold.finish(&mut out);
+                    assert_eq!(fold.take_turned(), blanks.trim() != parted.trim(), "{text}");
                     out
                 });
                 assert_eq!(found, expected);
@@ -266,7 +368,7 @@ mod tests {
             };
             if is_invisible(letter) {
                 assert_eq!(through(Fold::default()), b"taro", "{letter:?}");
-                assert_eq!(through(Fold::with_blanks()), b"ta ro", "{letter:?}");
+                assert_eq!(through(Fold::new(Way::Blanks)), b"ta ro", "{letter:?}");
             }
         }
     }

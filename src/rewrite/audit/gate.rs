@@ -95,7 +95,7 @@ impl Gate {
         self.asked = until - keep;
         let is_sparse = self.is_sparse();
         // One view has a blank for what is invisible, where a domain may end.
-        let is_parted = self.fold.take_seen();
+        let is_parted = self.fold.take_seen() | self.fold.take_turned();
         let is_open = found || is_sparse || is_parted || self.fold.take_broken();
         #[cfg(test)]
         tests::count(is_open);
@@ -108,7 +108,7 @@ impl Gate {
         let found = self.ask(needles, self.text.len(), true);
         self.text.clear();
         self.asked = 0;
-        found || self.fold.take_seen() || self.fold.take_broken()
+        found || self.fold.take_seen() || self.fold.take_turned() || self.fold.take_broken()
     }
 
     /// Whether so much of the last octets may be dropped by views that an address could be very long.

@@ -2,15 +2,17 @@
 //! decoded only if it shows signs of an encoding.
 
 use super::escapes::Unescape;
-use super::fold::Fold;
+use super::fold::{Fold, Way};
 use super::hits::Hits;
+use super::reading::LAYERS;
 use super::stream::{Form, Look, search_all};
 use super::{Needles, words};
 use crate::message::header::decode_text;
+use crate::message::named;
 use crate::message::walk::params;
 use memchr::{memchr, memchr_iter, memchr3, memmem};
 
-const LOOK: Look = Look { verp: true, tokens: true, raw: false };
+const LOOK: Look = Look { verp: true, tokens: true, raw: false, parts: false };
 /// The maximum length of a text that is decoded at once, in octets. Longer ones are decoded in pieces.
 const PIECE: usize = 64 * 1_024;
 
@@ -45,6 +47,10 @@ fn search_field(needles: &Needles, field: &[u8], before: &str, hits: &mut Hits) 
         Some(colon) => (&field[..colon], &field[colon + 1..]),
         None => (&b""[..], field),
     };
+    // Identifiers and names of files are put together from parts, of which an address may be one.
+    let parts =
+        named::identifies(&String::from_utf8_lossy(name).trim().to_ascii_lowercase()) || name == b"file name";
+    let look = Look { parts, ..LOOK };
     let mut note = |index: u32, form: Form, base: &'static str| {
         let name = String::from_utf8_lossy(name);
         let name: String = name.trim().chars().take(80).filter(|letter| !letter.is_control()).collect();
@@ -52,35 +58,35 @@ fn search_field(needles: &Needles, field: &[u8], before: &str, hits: &mut Hits) 
         let kind = if name == "file name" { "" } else { "header " };
         hits.add_in(index, &format!("{before}{kind}{name}"), form, base);
     };
-    search_all(needles, field, LOOK, &mut |index, form| note(index, form, "as text"));
+    search_all(needles, field, look, &mut |index, form| note(index, form, "as text"));
     let folded = memchr(b'\n', body).is_some_and(|at| at + 1 < body.len());
     let joined = if folded { unfold(body) } else { Vec::new() };
     if folded {
-        search_all(needles, &joined, LOOK, &mut |index, form| note(index, form, "folded"));
+        search_all(needles, &joined, look, &mut |index, form| note(index, form, "folded"));
     }
     if memchr(b'(', body).is_some() {
         let plain = params::strip_comments(body);
-        search_all(needles, plain.as_bytes(), LOOK, &mut |index, form| note(index, form, "with comments"));
+        search_all(needles, plain.as_bytes(), look, &mut |index, form| note(index, form, "with comments"));
     }
     if memmem::find(body, b"=?").is_some() {
         for text in [decode_text(body).into_bytes(), words::decode(body)] {
-            search_views(needles, &text, &mut |index, form| note(index, form, "encoded-word"));
+            search_views(needles, &text, look, &mut |index, form| note(index, form, "encoded-word"));
         }
     }
     if memchr(b'*', body).is_some() {
         for (_, value) in params::read(body).parameters {
-            search_views(needles, value.as_bytes(), &mut |index, form| note(index, form, "RFC 2231"));
+            search_views(needles, value.as_bytes(), look, &mut |index, form| note(index, form, "RFC 2231"));
         }
     }
     let escapes = memchr3(b'%', b'&', b'\\', body).is_some() || memmem::find(body, b"=40").is_some();
     if escapes || !body.is_ascii() || body.contains(&0x1b) {
-        search_views(needles, body, &mut |index, form| note(index, form, "escaped"));
+        search_views(needles, body, look, &mut |index, form| note(index, form, "escaped"));
         if folded {
-            search_views(needles, &joined, &mut |index, form| note(index, form, "escaped"));
+            search_views(needles, &joined, look, &mut |index, form| note(index, form, "escaped"));
         }
         if !body.is_ascii() || body.contains(&0x1b) {
             for text in words::guesses(body) {
-                search_views(needles, text.as_bytes(), &mut |index, form| note(index, form, "8-bit"));
+                search_views(needles, text.as_bytes(), look, &mut |index, form| note(index, form, "8-bit"));
             }
         }
     }
@@ -95,40 +101,43 @@ fn unfold(body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Searches a text with its characters folded, and again after two layers of escapes were decoded.
-fn search_views(needles: &Needles, text: &[u8], found: &mut impl FnMut(u32, Form)) {
+/// Searches a text with its characters folded, and again after its layers of escapes were decoded.
+fn search_views(needles: &Needles, text: &[u8], look: Look, found: &mut impl FnMut(u32, Form)) {
     for piece in text.chunks(PIECE - 2_048).enumerate().map(|(at, _)| {
         let start = at * (PIECE - 2_048);
         &text[start..text.len().min(start + PIECE)]
     }) {
-        let folded = run(piece, |bytes, out| {
-            let mut fold = Fold::default();
-            fold.feed(bytes, out);
-            fold.finish(out);
-        });
-        search_all(needles, &folded, LOOK, found);
+        let folded = search_folded(needles, piece, look, found);
         if memchr3(b'%', b'&', b'\\', &folded).is_none() && memchr(b'=', &folded).is_none() {
             continue;
         }
         let mut plain = folded;
-        for _ in 0..2 {
-            plain = run(&plain, |bytes, out| {
-                let mut unescape = Unescape::default();
-                unescape.feed(bytes, out);
-                unescape.finish(out);
-            });
+        for _ in 0..LAYERS {
+            let mut unescape = Unescape::default();
+            let mut out = Vec::with_capacity(plain.len());
+            unescape.feed(&plain, &mut out);
+            unescape.finish(&mut out);
+            plain = out;
         }
-        let plain = run(&plain, |bytes, out| {
-            let mut fold = Fold::default();
-            fold.feed(bytes, out);
-            fold.finish(out);
-        });
-        search_all(needles, &plain, LOOK, found);
+        search_folded(needles, &plain, look, found);
     }
 }
 
-fn run(bytes: &[u8], stage: impl Fn(&[u8], &mut Vec<u8>)) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    stage(bytes, &mut out);
-    out
+/// Searches a text with its characters folded, in each way that shows something else. Returns it as most readers
+/// show it.
+fn search_folded(needles: &Needles, text: &[u8], look: Look, found: &mut impl FnMut(u32, Form)) -> Vec<u8> {
+    let fold = |way| {
+        let (mut fold, mut out) = (Fold::new(way), Vec::with_capacity(text.len()));
+        fold.feed(text, &mut out);
+        fold.finish(&mut out);
+        (out, fold.take_seen(), fold.take_turned())
+    };
+    let (folded, seen, turned) = fold(Way::Joined);
+    search_all(needles, &folded, look, found);
+    for (way, differs) in [(Way::Blanks, seen), (Way::Parted, turned)] {
+        if differs {
+            search_all(needles, &fold(way).0, look, found);
+        }
+    }
+    folded
 }

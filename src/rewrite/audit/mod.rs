@@ -83,6 +83,15 @@ impl Needles {
         header::search(self, block, "", &mut hits);
         hits.into_hits(self, None)
     }
+
+    /// Searches the sender of an envelope, whom recipients see as Return-Path, for the address of another recipient
+    /// within it, as bounce addresses have it.
+    pub fn search_sender(&self, sender: Option<&Address>) -> Vec<Hit> {
+        let Some(sender) = sender else { return Vec::new() };
+        let mut hits = self.search_header(format!("MAIL FROM: <{sender}>\r\n").as_bytes());
+        hits.retain(|hit| hit.address != *sender);
+        hits
+    }
 }
 
 /// Scans one body as a stream: MIME walk, decoding, inspection and search in one pass.

@@ -75,6 +75,9 @@ pub(super) struct Spot<'a> {
     /// then does not end a word, because half a word could look like a different address. Nothing is missed,
     /// because the decoded text is searched, too.
     pub(super) is_raw: bool,
+    /// Whether an address may be a part between dots, hyphens and the like, as in the Message-ID
+    /// `20061220.F016.taro@x.jp`.
+    pub(super) is_parts: bool,
 }
 
 impl Needles {
@@ -140,10 +143,20 @@ impl Needles {
         if spot.is_raw && goes_on(&spot.text[start..]) {
             return None;
         }
-        self.domains_at(&spot.text[start..])
-            .into_iter()
-            .flatten()
-            .find_map(|domain| self.local_before(spot, domain))
+        self.domains_at(&spot.text[start..]).into_iter().flatten().find_map(|domain| {
+            self.local_before(spot, domain).or_else(|| self.local_after(spot, start, domain))
+        })
+    }
+
+    /// The index of the address whose local part follows its domain, as a forwarder writes it (SRS):
+    /// `SRS0=x=y=domain=local@forwarder`.
+    fn local_after(&self, spot: &Spot<'_>, start: usize, domain: &str) -> Option<u32> {
+        let rest = spot.text.get(start + domain.len()..)?;
+        let (b'=', b'=', local) = (spot.text[spot.at], *rest.first()?, &rest[1..]) else { return None };
+        let end = local.iter().take(self.longest_local + 1).position(|octet| *octet == b'@')?;
+        self.keys
+            .get(format!("{}@{domain}", String::from_utf8_lossy(&local[..end]).to_lowercase()).as_str())
+            .copied()
     }
 
     /// Letters of a domain by which most others are told from it.
@@ -300,7 +313,7 @@ impl Needles {
         let start = end - run;
         let is_verp = text[spot.at] != b'@';
         let wide = self.wide_locals && !text[start..end].is_ascii();
-        self.longest_of(text, start..end, domain, (wide, is_verp, spot.is_raw))
+        self.longest_of(spot, start..end, domain, (wide, is_verp))
     }
 
     /// The index of the address whose local part is an ending of the run and begins where an address may
@@ -310,13 +323,17 @@ impl Needles {
     /// are searched for.
     fn longest_of(
         &self,
-        text: &[u8],
+        spot: &Spot<'_>,
         run: Range<usize>,
         domain: &str,
-        (wide, is_verp, is_raw): (bool, bool, bool),
+        (wide, is_verp): (bool, bool),
     ) -> Option<u32> {
+        let text = spot.text;
         let mut key = String::with_capacity(run.len() + 1 + domain.len());
-        let is_edge = |start| is_edge(text, start, is_verp) && !(is_raw && goes_before(&text[..start]));
+        let is_part = |start: usize| spot.is_parts && start > 0 && b"._-+".contains(&text[start - 1]);
+        let is_edge = |start| {
+            (is_edge(text, start, is_verp) || is_part(start)) && !(spot.is_raw && goes_before(&text[..start]))
+        };
         run.clone().filter(|&start| is_edge(start)).find_map(|start| {
             key.clear();
             let local = &text[start..run.end];
@@ -439,6 +456,7 @@ fn is_edge(text: &[u8], start: usize, is_verp: bool) -> bool {
         Some(b'B' | b'J' | b'I') if before(2) == Some(b'(') && before(3) == Some(0x1b) => true,
         Some(byte) if byte.is_ascii_alphanumeric() => ends_escape(&text[..start]),
         Some(b'-' | b'+') if is_verp => true,
+        Some(b'.') if is_number(&text[..start - 1]) => true,
         Some(b'.' | b'_' | b'-' | b'+') => {
             !before(2).is_some_and(|byte| byte.is_ascii_alphanumeric()) || ends_escape(&text[..start - 1])
         }
@@ -448,8 +466,15 @@ fn is_edge(text: &[u8], start: usize, is_verp: bool) -> bool {
     }
 }
 
+/// Whether the text ends in the number of a list, as in `12.taro@x.jp`: few digits, at the beginning of a word.
+fn is_number(text: &[u8]) -> bool {
+    let digits = text.iter().rev().take(4).take_while(|octet| octet.is_ascii_digit()).count();
+    let before = text[..text.len() - digits].last();
+    matches!(digits, 1..=3) && before.is_none_or(|octet| !is_local(*octet) && *octet != b'@')
+}
+
 /// Whether the text ends in an escape for a character that separates words: `\n` in many formats, `\012` in
-/// C, `=0A` in quoted-printable. What looks like an escape may also be a backslash and the beginning of a
+/// C, `=0A` in quoted-printable, `_x000D_` in spreadsheets, and what colours the text of a terminal. What looks like an escape may also be a backslash and the beginning of a
 /// word, so the search tries both readings.
 fn ends_escape(text: &[u8]) -> bool {
     let parts = |octet: u8| !(octet.is_ascii_alphanumeric() || b"._+-".contains(&octet));
@@ -459,6 +484,14 @@ fn ends_escape(text: &[u8]) -> bool {
         }
         [.., b'\\', first @ b'0'..=b'3', second @ b'0'..=b'7', third @ b'0'..=b'7'] => {
             parts((first - b'0') << 6 | (second - b'0') << 3 | (third - b'0'))
+        }
+        [.., b'_', b'x', b'0', b'0', _, _] => {
+            octet(text, text.len() - 2).is_some_and(|(_, octet)| parts(octet))
+        }
+        [colour @ .., b'm'] => {
+            let numbers =
+                colour.iter().rev().take(16).take_while(|octet| octet.is_ascii_digit() || **octet == b';');
+            colour[..colour.len() - numbers.count()].ends_with(b"\x1b[")
         }
         [.., b'=' | b'%', _, _] => octet(text, text.len() - 2).is_some_and(|(_, octet)| parts(octet)),
         _ => false,

@@ -3,7 +3,7 @@
 
 use super::Needles;
 use super::escapes::{self, Digits, Unescape};
-use super::fold::Fold;
+use super::fold::{Fold, Way};
 use super::join::{self, Join, Lines};
 use super::lazy::{Found, History, Lazy, Machine};
 use super::lines;
@@ -44,19 +44,20 @@ impl Plan {
     }
 }
 
-/// Searches the text with look-alike characters replaced by plain ones. Invisible characters are removed; a
-/// second view replaces them by blanks.
+/// Searches the text with look-alike characters replaced by plain ones. Invisible characters are removed; other views
+/// replace them by blanks, and part words that change their origin (see [`Way`]).
 struct Letters {
     form: &'static str,
     fold: Fold,
     stream: Stream,
+    blanks: Lazy<Parted>,
     parted: Lazy<Parted>,
     before: History,
     /// The last octets, after characters were replaced.
     text: Vec<u8>,
 }
 
-/// The same text with invisible characters replaced by blanks.
+/// The same text with more blanks.
 struct Parted {
     form: &'static str,
     fold: Fold,
@@ -69,7 +70,8 @@ impl Letters {
         Self {
             form,
             fold: Fold::default(),
-            stream: Stream::new(Look { verp: true, tokens, raw: false }),
+            stream: Stream::new(Look { verp: true, tokens, ..Look::default() }),
+            blanks: Lazy::default(),
             parted: Lazy::default(),
             before: History::default(),
             text: Vec::new(),
@@ -83,13 +85,15 @@ impl Machine for Letters {
         self.text.clear();
         self.fold.feed(bytes, &mut self.text);
         self.stream.feed(needles, &self.text, &mut |index, how| found(index, how, form));
-        let make = || Parted {
+        let (seen, turned) = (self.fold.take_seen(), self.fold.take_turned());
+        let make = |way| Parted {
             form,
-            fold: Fold::with_blanks(),
+            fold: Fold::new(way),
             stream: Stream::new(Look { verp: true, ..Look::default() }),
             text: Vec::new(),
         };
-        self.parted.feed(needles, (&self.before, bytes, self.fold.take_seen()), make, found);
+        self.blanks.feed(needles, (&self.before, bytes, seen), || make(Way::Blanks), found);
+        self.parted.feed(needles, (&self.before, bytes, turned), || make(Way::Parted), found);
         self.before.push(bytes);
     }
 
@@ -99,6 +103,7 @@ impl Machine for Letters {
         self.fold.finish(&mut self.text);
         self.stream.feed(needles, &self.text, &mut |index, how| found(index, how, form));
         self.stream.finish(needles, &mut |index, how| found(index, how, form));
+        self.blanks.finish(needles, found);
         self.parted.finish(needles, found);
     }
 }
@@ -311,16 +316,19 @@ impl Machine for Within {
     }
 }
 
-/// The text with two layers of escapes decoded, because text is often escaped twice.
+/// How many layers of escapes are decoded: a link to a link to a link is escaped three times.
+pub(super) const LAYERS: usize = 4;
+
+/// The text with its layers of escapes decoded, because text is often escaped more than once.
 struct Escapes {
     plan: Plan,
     /// A `+` is a blank, as in form data (WHATWG URL §5.1).
     is_form: bool,
-    once: Unescape,
-    twice: Unescape,
+    layers: [Unescape; LAYERS],
     letters: Letters,
     before: History,
     markup: Lazy<Markup>,
+    /// The octets, and what they are without their escapes.
     scratch: [Vec<u8>; 2],
 }
 
@@ -329,8 +337,7 @@ impl Escapes {
         Self {
             plan,
             is_form,
-            once: Unescape::new(digits),
-            twice: Unescape::new(digits),
+            layers: std::array::from_fn(|_| Unescape::new(digits)),
             letters: Letters::new(ESCAPED, false),
             before: History::default(),
             markup: Lazy::default(),
@@ -352,27 +359,31 @@ impl Escapes {
 
 impl Machine for Escapes {
     fn feed(&mut self, needles: &Needles, bytes: &[u8], found: &mut Found<'_>) {
-        let [first, second] = &mut self.scratch;
-        first.clear();
-        second.clear();
+        let [from, to] = &mut self.scratch;
+        to.clear();
         if self.is_form {
-            let blanks: Vec<u8> = bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-            self.once.feed(&blanks, first);
+            to.extend(bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }));
         } else {
-            self.once.feed(bytes, first);
+            to.extend_from_slice(bytes);
         }
-        self.twice.feed(first, second);
+        for layer in &mut self.layers {
+            std::mem::swap(from, to);
+            to.clear();
+            layer.feed(from, to);
+        }
         let escaped_tags = !self.plan.is_html || may_escape_tag(bytes) || doubles_quotes(bytes);
         self.read(needles, escaped_tags, found);
     }
 
     fn finish(&mut self, needles: &Needles, found: &mut Found<'_>) {
-        let [first, second] = &mut self.scratch;
-        first.clear();
-        second.clear();
-        self.once.finish(first);
-        self.twice.feed(first, second);
-        self.twice.finish(second);
+        let [from, to] = &mut self.scratch;
+        to.clear();
+        for layer in &mut self.layers {
+            std::mem::swap(from, to);
+            to.clear();
+            layer.feed(from, to);
+            layer.finish(to);
+        }
         self.read(needles, !self.plan.is_html, found);
         self.letters.finish(needles, found);
         self.markup.finish(needles, found);

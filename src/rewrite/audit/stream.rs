@@ -16,6 +16,8 @@ pub(super) struct Look {
     pub(super) tokens: bool,
     /// The octets are not decoded: see [`Spot::is_raw`].
     pub(super) raw: bool,
+    /// The text is put together from parts: see [`Spot::is_parts`].
+    pub(super) parts: bool,
 }
 
 /// How a needle was written where it was found.
@@ -95,11 +97,19 @@ fn search(
     let region = &text[range.clone()];
     if look.verp {
         for at in memchr3_iter(b'@', b'=', b'%', region) {
-            separator(needles, &Spot { text, at: range.start + at, is_raw: look.raw }, found);
+            separator(
+                needles,
+                &Spot { text, at: range.start + at, is_raw: look.raw, is_parts: look.parts },
+                found,
+            );
         }
     } else {
         for at in memchr_iter(b'@', region) {
-            separator(needles, &Spot { text, at: range.start + at, is_raw: look.raw }, found);
+            separator(
+                needles,
+                &Spot { text, at: range.start + at, is_raw: look.raw, is_parts: look.parts },
+                found,
+            );
         }
     }
     if look.tokens {
@@ -124,7 +134,7 @@ pub(super) fn separator(needles: &Needles, spot: &Spot<'_>, found: &mut impl FnM
 /// The length of the word before an `@` in one byte order of UTF-16, and the needle around the `@`.
 fn utf16(needles: &Needles, text: &[u8], at: usize, low_first: bool) -> (usize, Option<u32>) {
     let (narrow, at) = narrow(text, at, low_first, needles.reach());
-    (at, needles.at(&Spot { text: &narrow, at, is_raw: false }))
+    (at, needles.at(&Spot { text: &narrow, at, is_raw: false, is_parts: false }))
 }
 
 /// How many octets before and after an `@` are examined to find the byte order of UTF-16.

@@ -274,6 +274,50 @@ fn headers() {
     assert_eq!(needles.search_header(b"From: a@b.example\r\nSubject: hello\r\n"), []);
 }
 
+/// What may stand directly before an address, and what makes it another one.
+#[test]
+fn an_address_may_be_a_part_of_an_identifier() {
+    let needles = needles(&[NEEDLE]);
+    for (block, is_found) in [
+        ("Message-ID: <20061220225927.F016.tanaka@example.jp>", true),
+        ("References: <1@x.jp>\r\n <2BDF-tanaka@example.jp>", true),
+        ("X-Old-Message-ID: <a_b+tanaka@example.jp>", true),
+        ("In-Reply-To: <xtanaka@example.jp>", false),
+        ("X-Field: 20061220225927.F016.tanaka@example.jp", false),
+        ("Subject: 3.tanaka@example.jp", true),
+        ("Subject: (12.tanaka@example.jp)", true),
+        ("Subject: 2026.tanaka@example.jp", false),
+        ("Subject: v3.tanaka@example.jp", false),
+        ("Subject: 1.3.tanaka@example.jp", false),
+        ("Subject: \x1b[1;32mtanaka@example.jp\x1b[0m", true),
+        ("Subject: 32mtanaka@example.jp", false),
+        ("Subject: x_x000D_tanaka@example.jp", true),
+        ("Subject: x_x0041_tanaka@example.jp", false),
+        ("Subject: note\u{200b}tanaka@example.jp", true),
+    ] {
+        assert_eq!(
+            needles.search_header(format!("{block}\r\n").as_bytes()).len(),
+            usize::from(is_found),
+            "{block}"
+        );
+    }
+    for (name, is_found) in [
+        ("certificate_tanaka@example.jp.pdf", true),
+        ("2026-tanaka@example.jp.csv", true),
+        ("xtanaka@example.jp.csv", false),
+    ] {
+        assert_eq!(
+            found(&attached("application/pdf", name, b"x"), &[NEEDLE]).len(),
+            usize::from(is_found),
+            "{name}"
+        );
+    }
+    let sender = |text: &str| needles.search_sender(Some(&address(text))).len();
+    assert_eq!(sender("bounce+tanaka=example.jp@list.example"), 1);
+    assert_eq!((sender(NEEDLE), sender("other@example.jp")), (0, 0));
+    assert_eq!(needles.search_sender(None), []);
+}
+
 #[test]
 fn places_and_forms() {
     let report =

@@ -135,7 +135,7 @@ fn around(search: &mut Search<'_>, at: usize, place: usize, found: &mut impl FnM
         for spot in memchr_iter(b'@', &octets[first..]) {
             super::stream::separator(
                 needles,
-                &Spot { text: &octets, at: first + spot, is_raw: false },
+                &Spot { text: &octets, at: first + spot, is_raw: false, is_parts: false },
                 &mut |index, _| found(index),
             );
         }
@@ -294,7 +294,7 @@ mod tests {
                 for spot in memchr::memchr_iter(b'@', &octets).filter(|_| run.len() >= TOKEN) {
                     super::super::stream::separator(
                         needles,
-                        &Spot { text: &octets, at: spot, is_raw: false },
+                        &Spot { text: &octets, at: spot, is_raw: false, is_parts: false },
                         &mut |index, _| found(index),
                     );
                 }

@@ -302,7 +302,7 @@ fn traces_of_a_hidden_recipient_go_and_the_mail_passes() {
             assert!(copy.contains("Subject: x") && copy.contains("To: a@one.example"), "{copy}");
         }
         let noted = settled.verdict.rules.iter().any(|rule| rule.name == "builtin:left-out");
-        assert_eq!(noted, goes && !name.starts_with("X-MS"), "{field}");
+        assert_eq!(noted, goes && !name.starts_with("X-MS") && !name.ends_with("Bcc"), "{field}");
         // A trace of the sole recipient discloses nothing.
         let alone = look(&examiner, &header, BODY, &["boss@other.example"]);
         let copies = examiner.settle(&alone, &stamp()).copies.unwrap();
@@ -316,6 +316,34 @@ fn traces_of_a_hidden_recipient_go_and_the_mail_passes() {
         let settled = examiner.settle(&seen, &stamp());
         let shown = seen.facts.envelope_only.is_empty();
         assert!(settled.copies.is_none() || shown, "{field}");
+    }
+}
+
+/// Exchange and Google send Bcc recipients transactions of their own.
+#[test]
+fn a_bcc_recipient_of_another_transaction_is_hidden_too() {
+    let examiner = examiner(CopyOptions::default());
+    let settled = |header: &str, to: &[&str]| {
+        let header = format!("From: taro@example.co.jp\r\nTo: a@one.example\r\n{header}");
+        let seen = look(&examiner, &header, BODY, to);
+        let settled = examiner.settle(&seen, &stamp());
+        settled
+            .copies
+            .map(|copies| rendered(&seen, &copies).into_iter().map(|(_, copy)| copy).collect::<Vec<_>>())
+    };
+    let boss = "boss@other.example";
+    for field in ["Bcc", "Resent-Bcc", "X-Bcc", "X-Gm-Original-Bcc"] {
+        let blind = format!("{field}: {boss}\r\n");
+        for other in ["Received: from pc by host for <", "X-Spamd-Result: TO(", "Envelope-To: <"] {
+            let copies =
+                settled(&format!("{blind}{other}{boss}>)\r\nSubject: x\r\n"), &["a@one.example"]).unwrap();
+            assert!(copies.iter().all(|copy| !copy.contains(boss)), "{field}, {other}: {copies:?}");
+        }
+        assert_eq!(settled(&format!("{blind}Subject: ask {boss}\r\n"), &["a@one.example"]), None, "{field}");
+        // They may see themselves, and a visible recipient is not hidden.
+        assert!(settled(&format!("{blind}Subject: ask {boss}\r\n"), &[boss]).is_some(), "{field}");
+        let open = format!("{blind}Cc: {boss}\r\nSubject: ask {boss}\r\n");
+        assert!(settled(&open, &["a@one.example"]).is_some(), "{field}");
     }
 }
 

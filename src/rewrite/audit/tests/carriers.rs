@@ -37,6 +37,14 @@ pub(super) fn forms() -> Vec<(&'static str, String)> {
         NEEDLE.chars().map(|letter| char::from_u32(u32::from(letter) + 0xfee0).unwrap()).collect();
     vec![
         ("plain", NEEDLE.to_owned()),
+        ("in a list of circled numbers", format!("①{NEEDLE}②")),
+        ("in a list of full-width numbers", format!("１．{NEEDLE}")),
+        ("in a list of numbers", format!("1.{NEEDLE} 2.x@y.jp")),
+        ("after one letter for several", format!("℡{NEEDLE}")),
+        ("full width in a list", format!("①{wide}")),
+        ("escaped three times", NEEDLE.replace('@', "%252540")),
+        ("escaped four times", NEEDLE.replace('@', "%25252540")),
+        ("as forwarders write senders", "SRS0=x+y=AB=example.jp=tanaka@forwarder.example".to_owned()),
         ("upper case", NEEDLE.to_uppercase()),
         ("fullwidth", wide),
         ("zero width", "tanaka\u{200b}@\u{ad}example\u{2060}.jp".to_owned()),
