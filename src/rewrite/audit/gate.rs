@@ -28,6 +28,7 @@ mod signs;
 
 use super::Needles;
 use super::fold::Fold;
+use super::foreign;
 use super::join::{Lines, may_join};
 use super::lines;
 use super::reading::{doubles_quotes, is_escaped_tag};
@@ -126,6 +127,9 @@ impl Gate {
             return true;
         }
         let signs = Signs { needles, text: &self.text, tags: self.holds.tags, is_over };
+        if foreign::may_be(&self.text[self.asked.saturating_sub(BEHIND)..]) {
+            return true;
+        }
         let mut asking = Asking { signs, holds: self.holds, joins: None, hidden: 0 };
         let is_open = asking.is_open(self.asked, until);
         self.sample.hidden += asking.hidden;

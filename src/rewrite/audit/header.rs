@@ -3,6 +3,7 @@
 
 use super::escapes::Unescape;
 use super::fold::{Fold, Way};
+use super::foreign;
 use super::hits::Hits;
 use super::reading::LAYERS;
 use super::stream::{Form, Look, search_all};
@@ -78,7 +79,9 @@ fn search_field(needles: &Needles, field: &[u8], before: &str, hits: &mut Hits) 
             search_views(needles, value.as_bytes(), look, &mut |index, form| note(index, form, "RFC 2231"));
         }
     }
-    let escapes = memchr3(b'%', b'&', b'\\', body).is_some() || memmem::find(body, b"=40").is_some();
+    let escapes = memchr3(b'%', b'&', b'\\', body).is_some()
+        || memmem::find(body, b"=40").is_some()
+        || foreign::may_be(body);
     if escapes || !body.is_ascii() || body.contains(&0x1b) {
         search_views(needles, body, look, &mut |index, form| note(index, form, "escaped"));
         if folded {
@@ -108,19 +111,25 @@ fn search_views(needles: &Needles, text: &[u8], look: Look, found: &mut impl FnM
         &text[start..text.len().min(start + PIECE)]
     }) {
         let folded = search_folded(needles, piece, look, found);
-        if memchr3(b'%', b'&', b'\\', &folded).is_none() && memchr(b'=', &folded).is_none() {
-            continue;
+        for text in foreign::plain(&folded) {
+            search_folded(needles, &unescaped(text), look, found);
         }
-        let mut plain = folded;
-        for _ in 0..LAYERS {
-            let mut unescape = Unescape::default();
-            let mut out = Vec::with_capacity(plain.len());
-            unescape.feed(&plain, &mut out);
-            unescape.finish(&mut out);
-            plain = out;
+        if memchr3(b'%', b'&', b'\\', &folded).is_some() || memchr(b'=', &folded).is_some() {
+            search_folded(needles, &unescaped(folded), look, found);
         }
-        search_folded(needles, &plain, look, found);
     }
+}
+
+/// A text without its layers of escapes.
+fn unescaped(mut text: Vec<u8>) -> Vec<u8> {
+    for _ in 0..LAYERS {
+        let mut unescape = Unescape::default();
+        let mut out = Vec::with_capacity(text.len());
+        unescape.feed(&text, &mut out);
+        unescape.finish(&mut out);
+        text = out;
+    }
+    text
 }
 
 /// Searches a text with its characters folded, in each way that shows something else. Returns it as most readers

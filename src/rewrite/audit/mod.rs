@@ -22,6 +22,7 @@ mod escapes;
 #[cfg(test)]
 mod files;
 mod fold;
+mod foreign;
 mod gate;
 mod header;
 mod hits;

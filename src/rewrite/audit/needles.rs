@@ -456,6 +456,7 @@ fn is_edge(text: &[u8], start: usize, is_verp: bool) -> bool {
         Some(b'B' | b'J' | b'I') if before(2) == Some(b'(') && before(3) == Some(0x1b) => true,
         Some(byte) if byte.is_ascii_alphanumeric() => ends_escape(&text[..start]),
         Some(b'-' | b'+') if is_verp => true,
+        Some(b'-') if text[..start - 1].ends_with(b"IMCEASMTP") => true,
         Some(b'.') if is_number(&text[..start - 1]) => true,
         Some(b'.' | b'_' | b'-' | b'+') => {
             !before(2).is_some_and(|byte| byte.is_ascii_alphanumeric()) || ends_escape(&text[..start - 1])

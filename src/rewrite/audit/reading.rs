@@ -4,6 +4,7 @@
 use super::Needles;
 use super::escapes::{self, Digits, Unescape};
 use super::fold::{Fold, Way};
+use super::foreign::{self, Foreign, SYSTEMS};
 use super::join::{self, Join, Lines};
 use super::lazy::{Found, History, Lazy, Machine};
 use super::lines;
@@ -135,6 +136,7 @@ pub(super) struct Views {
     escapes: Lazy<Escapes>,
     octal: Lazy<Escapes>,
     form: Lazy<Escapes>,
+    foreign: [Lazy<Foreign>; SYSTEMS],
     folded: Lazy<Joined>,
     flowed: Lazy<Joined>,
     /// For lines that were broken before the text was escaped.
@@ -151,6 +153,7 @@ impl Views {
             escapes: Lazy::default(),
             octal: Lazy::default(),
             form: Lazy::default(),
+            foreign: Default::default(),
             folded: Lazy::default(),
             flowed: Lazy::default(),
             within: Lazy::default(),
@@ -175,6 +178,10 @@ impl Views {
         let hot = may_be_form(self.plain.tail(), text);
         let make = || Escapes::new(Digits::Css, true, Plan { depth: 0, ..plan });
         self.form.feed(needles, (&self.plain, text, hot), make, found);
+        for (system, view) in self.foreign.iter_mut().enumerate() {
+            let hot = foreign::is_near(system, self.plain.tail(), text);
+            view.feed(needles, (&self.plain, text, hot), || Foreign::new(system, plan), found);
+        }
         self.plain.push(text);
     }
 }
@@ -199,6 +206,7 @@ impl Machine for Views {
         self.escapes.finish(needles, found);
         self.octal.finish(needles, found);
         self.form.finish(needles, found);
+        self.foreign.iter_mut().for_each(|view| view.finish(needles, found));
         self.folded.finish(needles, found);
         self.flowed.finish(needles, found);
         self.within.finish(needles, found);
@@ -320,7 +328,7 @@ impl Machine for Within {
 pub(super) const LAYERS: usize = 4;
 
 /// The text with its layers of escapes decoded, because text is often escaped more than once.
-struct Escapes {
+pub(super) struct Escapes {
     plan: Plan,
     /// A `+` is a blank, as in form data (WHATWG URL §5.1).
     is_form: bool,
@@ -333,7 +341,7 @@ struct Escapes {
 }
 
 impl Escapes {
-    fn new(digits: Digits, is_form: bool, plan: Plan) -> Self {
+    pub(super) fn new(digits: Digits, is_form: bool, plan: Plan) -> Self {
         Self {
             plan,
             is_form,

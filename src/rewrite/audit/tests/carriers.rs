@@ -44,6 +44,16 @@ pub(super) fn forms() -> Vec<(&'static str, String)> {
         ("full width in a list", format!("①{wide}")),
         ("escaped three times", NEEDLE.replace('@', "%252540")),
         ("escaped four times", NEEDLE.replace('@', "%25252540")),
+        (
+            "a link of URL Defense, version 2",
+            "urldefense.proofpoint.com/v2/url?u=https-3A__x.jp_-3Fe-3Dtanaka-40example.jp&d=x".to_owned(),
+        ),
+        (
+            "a link of URL Defense, version 3",
+            "urldefense.com/v3/__https://x.jp/?e=tanaka*40example.jp__;JQ!!x".to_owned(),
+        ),
+        ("an encapsulated address", "IMCEASMTP-tanaka+40example+2Ejp@exchange.example".to_owned()),
+        ("a guest", "tanaka_example.jp#EXT#@tenant.example".to_owned()),
         ("as forwarders write senders", "SRS0=x+y=AB=example.jp=tanaka@forwarder.example".to_owned()),
         ("upper case", NEEDLE.to_uppercase()),
         ("fullwidth", wide),
