@@ -32,7 +32,7 @@ use super::foreign;
 use super::join::{Lines, may_join};
 use super::lines;
 use super::reading::{doubles_quotes, is_escaped_tag};
-use super::tokens::{EARLIER, LATER};
+use super::tokens::{EARLIER, LATER, may_escape};
 use memchr::{memchr_iter, memchr2_iter, memchr3_iter};
 use signs::{Sign, Signs};
 
@@ -127,7 +127,8 @@ impl Gate {
             return true;
         }
         let signs = Signs { needles, text: &self.text, tags: self.holds.tags, is_over };
-        if foreign::may_be(&self.text[self.asked.saturating_sub(BEHIND)..]) {
+        let near = &self.text[self.asked.saturating_sub(BEHIND)..];
+        if foreign::may_be(near) || (self.holds.tokens && may_escape(near)) {
             return true;
         }
         let mut asking = Asking { signs, holds: self.holds, joins: None, hidden: 0 };

@@ -1,5 +1,5 @@
-//! The audit: checks whether the address of a hidden recipient is anywhere in a copy of a message, in any
-//! encoding.
+//! The audit: checks whether the address of a hidden recipient is anywhere in a copy of a message, in the encodings
+//! that mail programs, office programs and mail gateways write (`docs/MAIL.md`).
 //!
 //! The decoded message is searched as a stream while it arrives. All copies share one body, which is searched
 //! once. The header is rendered for each copy, and each rendered header is searched separately.

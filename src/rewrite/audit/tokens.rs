@@ -5,9 +5,10 @@
 //! §4). The search looks for the pairs of letters that can hold an `@`, and decodes the letters around a pair
 //! only if the domain of a needle (an address searched for) may follow.
 
+use super::escapes::Unescape;
 use super::needles::{Needles, Spot};
 use crate::message::walk::transfer::base64_value;
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memmem};
 use std::ops::Range;
 
 /// The minimum length of a run of base64 letters that is searched. For comparison, the six octets of `a@x.jp`
@@ -60,6 +61,7 @@ pub(super) fn search(needles: &Needles, text: &[u8], range: Range<usize>, found:
     }
     let (earlier, later) = (&text[range.start..last], &text[range.start + 1..=last]);
     let pair = |(earlier, later): (&u8, &u8)| EARLIER[usize::from(*earlier)] & LATER[usize::from(*later)];
+    escaped(needles, text, range.start..last, found);
     let mut search = Search { needles, text, run: Vec::new(), ways: [false; 4] };
     // Pairs that can hold an `@` are rare, so many pairs are tested at once first.
     for (index, (ones, others)) in earlier.chunks(MANY).zip(later.chunks(MANY)).enumerate() {
@@ -72,6 +74,60 @@ pub(super) fn search(needles: &Needles, text: &[u8], range: Range<usize>, found:
             if places != 0 {
                 look(&mut search, range.start + index * MANY + at, places, found);
             }
+        }
+    }
+}
+
+/// `%40` in base64, for each place of its first octet in a group: the letters that are always the same, and how many
+/// letters of the group come before them. Links to be counted have a query in base64.
+const ESCAPED: [(&[u8], usize); 3] = [(b"JTQw", 0), (b"U0M", 2), (b"lND", 3)];
+
+/// Whether base64 in this text may contain `%40`.
+pub(super) fn may_escape(text: &[u8]) -> bool {
+    percents(text).next().is_some()
+}
+
+/// Where base64 may have `%40`, and how many letters of its group come before. The letters beside hold some of its
+/// bits too; if they are on another line, they do not tell.
+fn percents(text: &[u8]) -> impl Iterator<Item = (usize, usize)> {
+    let value = |at: Option<usize>| at.and_then(|at| text.get(at)).and_then(|letter| base64_value(*letter));
+    ESCAPED.iter().flat_map(move |(letters, behind)| {
+        memmem::find_iter(text, letters).map(move |at| (at, *behind)).filter(move |(at, behind)| {
+            let (before, after) = (value(at.checked_sub(1)), value(Some(at + 3)));
+            match behind {
+                2 => before.is_none_or(|value| value % 16 == 2) && after.is_none_or(|value| value < 16),
+                3 => before.is_none_or(|value| value % 4 == 0) && after.is_none_or(|value| value < 4),
+                _ => true,
+            }
+        })
+    })
+}
+
+/// Reports every address whose `@` is escaped and then written in base64.
+fn escaped(needles: &Needles, text: &[u8], range: Range<usize>, found: &mut impl FnMut(u32)) {
+    // Escapes take three octets each.
+    let reach = needles.reach() * 4;
+    for (at, behind) in percents(&text[range.clone()]) {
+        let mut before = Backward { text, at: range.start + at };
+        if behind > 0 && before.nth(behind - 1).is_none() {
+            continue;
+        }
+        let after = Forward { text, at: before.at, run: before.at };
+        let mut run: Vec<u8> = before.take(reach).collect();
+        run.truncate(run.len() / 4 * 4);
+        run.reverse();
+        run.extend(after.take(reach));
+        let mut plain = Vec::with_capacity(run.len());
+        decode(&run, &mut plain);
+        for _ in 0..2 {
+            let (mut unescape, mut out) = (Unescape::default(), Vec::with_capacity(plain.len()));
+            unescape.feed(&plain, &mut out);
+            unescape.finish(&mut out);
+            plain = out;
+        }
+        for at in memchr_iter(b'@', &plain) {
+            let spot = Spot { text: &plain, at, is_raw: false, is_parts: false };
+            super::stream::separator(needles, &spot, &mut |index, _| found(index));
         }
     }
 }

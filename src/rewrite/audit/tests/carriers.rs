@@ -75,6 +75,9 @@ pub(super) fn forms() -> Vec<(&'static str, String)> {
         ("folded", "tanaka@\r\n example.jp".to_owned()),
         ("quoted", "\"tanaka\"@example.jp".to_owned()),
         ("base64", format!("data:text/plain;base64,{}", STANDARD.encode(format!("to {NEEDLE}!")))),
+        ("base64 of a query", STANDARD.encode("a=1&e=tanaka%40example.jp&b=2")),
+        ("base64 of a query, one further", STANDARD.encode("a=12&e=tanaka%40example%2Ejp")),
+        ("base64 of a query, two further", STANDARD.encode("a=123&e=tanaka%40example.jp")),
         ("url-safe base64", format!("/u/{}/x", STANDARD.encode(format!("{NEEDLE}??")).replace('/', "_"))),
     ]
 }
