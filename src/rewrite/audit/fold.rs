@@ -154,8 +154,9 @@ impl Fold {
             '\u{a0}' => self.put(b' ', Origin::Wide, out),
             // RFC 3490 §3.1 treats these as dots between labels.
             '\u{3002}' | '\u{ff61}' => self.put(b'.', Origin::Wide, out),
-            // What word processors make of a hyphen, and what looks like one.
-            '\u{2010}' | '\u{2011}' | '\u{2212}' => self.put(b'-', Origin::Other, out),
+            // What word processors make of a hyphen and of an apostrophe, and what looks like them.
+            '\u{2010}'..='\u{2013}' | '\u{2212}' => self.put(b'-', Origin::Other, out),
+            '\u{2018}' | '\u{2019}' => self.put(b'\'', Origin::Other, out),
             _ if parts_words(letter) => {
                 self.last = Origin::Apart;
                 out.extend_from_slice(bytes);
@@ -254,8 +255,8 @@ fn is_own_form(letter: char) -> bool {
             | '\u{ac00}'..='\u{d7a3}'
             | '\u{c0}'..='\u{131}'
             | '\u{400}'..='\u{45f}'
-            | '\u{2012}'..='\u{2016}'
-            | '\u{2018}'..='\u{2022}'
+            | '\u{2014}'..='\u{2016}'
+            | '\u{201a}'..='\u{2022}'
             | '\u{3001}'
             | '\u{3003}'..='\u{3029}'
     )
@@ -318,6 +319,7 @@ mod tests {
             ("１．a@x.jp ℡a@x.jp", "1.a@x.jp TELa@x.jp", "1.a@x.jp TELa@x.jp", "1. a@x.jp TEL a@x.jp"),
             ("①ａ@x.jp。Ｂ", "1a@x.jp.B", "1a@x.jp.B", "1 a@x.jp .B"),
             ("です。a@x.jp", "です.a@x.jp", "です.a@x.jp", "です.a@x.jp"),
+            ("o’b@x.jp don’t", "o'b@x.jp don't", "o'b@x.jp don't", "o'b@x.jp don't"),
             ("a\u{2011}b@x.jp\u{2010}c", "a-b@x.jp-c", "a-b@x.jp-c", "a -b@x.jp -c"),
         ] {
             for (way, expected) in [(Way::Joined, joined), (Way::Blanks, blanks), (Way::Parted, parted)] {

@@ -489,7 +489,7 @@ fn ends_escape(text: &[u8]) -> bool {
         [.., b'_', b'x', b'0', b'0', _, _] => {
             octet(text, text.len() - 2).is_some_and(|(_, octet)| parts(octet))
         }
-        [colour @ .., b'm'] => {
+        [colour @ .., b'm' | b'K'] => {
             let numbers =
                 colour.iter().rev().take(16).take_while(|octet| octet.is_ascii_digit() || **octet == b';');
             colour[..colour.len() - numbers.count()].ends_with(b"\x1b[")
