@@ -2,6 +2,7 @@
 //!
 //! An engine implements [`Harness`] and passes it to [`contract_tests`].
 
+mod again;
 mod circles;
 mod deliveries;
 mod desk;
@@ -22,6 +23,7 @@ use crate::journal::{Entry, Event};
 use crate::message::{Address, Envelope, HeaderEdits, Recipient};
 use crate::policy::facts::Disclosed;
 use crate::rewrite::Delivery;
+pub(super) use again::*;
 use bytes::Bytes;
 pub(super) use circles::*;
 pub(super) use deliveries::*;

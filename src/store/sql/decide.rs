@@ -109,7 +109,7 @@ fn leave(tx: &Connection, message: i64, leaving: &Leaving, at: Timestamp) -> Res
         tx.prepare_cached("UPDATE contents SET needles = ?2 WHERE message = ?1")?
             .put(params![message, leaving.needles])?;
         let number = deliveries::highest_number(tx, message)?;
-        let uncertain = repeats::uncertain(tx, message, &transactions::whole_mail(tx, leaving.id)?, at)?;
+        let uncertain = repeats::uncertain(tx, message, &transactions::repeated(tx, leaving.id)?, at)?;
         if uncertain.is_empty() {
             accept::deliveries(tx, message, number, &leaving.copies)?;
         } else {

@@ -11,6 +11,7 @@ use crate::lifecycle::forks::BEFORE;
 use crate::lifecycle::repeats::SPAN;
 use crate::message::Fork;
 use crate::store::sql::db::{Connection, params};
+use std::time::Duration;
 
 /// Notes an earlier transaction of the same mail.
 pub(in crate::store) fn note(tx: &Connection, message: i64, earlier: i64) -> Result<(), Failure> {
@@ -32,12 +33,22 @@ pub(in crate::store) const WHOLE_MAIL: &str = "WITH RECURSIVE back (message) AS 
 
 /// All transactions of the mail that a message belongs to, in the order in which they came.
 pub(in crate::store) fn whole_mail(db: &Connection, id: Id) -> Result<Vec<i64>, Failure> {
+    within(db, id, BEFORE)
+}
+
+/// The same with those that a message may repeat, which may have come a day before it.
+pub(in crate::store) fn repeated(db: &Connection, id: Id) -> Result<Vec<i64>, Failure> {
+    within(db, id, SPAN)
+}
+
+/// The transactions of a mail that came at most this long before this one.
+fn within(db: &Connection, id: Id, before: Duration) -> Result<Vec<i64>, Failure> {
     let message = read::row_of(db, id)?;
     let (received, fork): (i64, Option<Vec<u8>>) = db
         .prepare_cached("SELECT received, fork FROM messages WHERE row = ?1")?
         .query_row([message], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let Some(fork) = fork.and_then(|octets| Fork::from_octets(&octets)) else { return Ok(vec![message]) };
-    let around = [Timestamp(received).minus(BEFORE), Timestamp(received).plus(SPAN)];
+    let around = [Timestamp(received).minus(before), Timestamp(received).plus(SPAN)];
     let [first, end] = around.map(|at| Id::new(at, 0));
     let mut select = db.prepare_cached(WHOLE_MAIL)?;
     let rows = select
