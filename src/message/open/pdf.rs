@@ -3,12 +3,19 @@
 //! instead of the cross-reference table, so that a damaged table hides nothing.
 //!
 //! * [`lex`] tokens and objects; [`filter`] decodes streams
-//! * [`cmap`] maps character codes to text; [`content`] extracts the text that a page draws
+//! * [`fonts`] reads fonts: [`cmap`] maps character codes to text, [`widths`] says how far they reach
+//! * [`content`] extracts the text that a page draws; [`pen`] and [`placed`] say what stands close together
 
 mod cmap;
 mod content;
 mod filter;
+mod fonts;
 mod lex;
+mod pen;
+mod placed;
+#[cfg(test)]
+mod tests;
+mod widths;
 
 use super::leaf::{Info, Leaf};
 use super::packed::{Stop, damaged};
@@ -18,7 +25,7 @@ use cmap::Font;
 use content::Page;
 use lex::{Dict, Lexer, Object};
 use memchr::memmem;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 /// Longest file that is read.
@@ -184,52 +191,6 @@ impl Document {
             }
             _ => Ok(None),
         }
-    }
-
-    /// The fonts by the names that a page uses for them.
-    fn named_fonts(
-        &mut self,
-        bytes: &[u8],
-        resources: &Dict,
-        cx: &mut Context<'_>,
-    ) -> Result<BTreeMap<String, Rc<Font>>, Stop> {
-        let mut named = BTreeMap::new();
-        let Some(list) = resources.get("Font").and_then(|fonts| self.dict(fonts)).cloned() else {
-            return Ok(named);
-        };
-        for (name, object) in list.pairs() {
-            if !cx.budget.charge(4 * TOKEN) {
-                return Err(Stop::TooMuch(SPENT));
-            }
-            let number = match object {
-                Object::Reference(number) => Some(*number),
-                _ => None,
-            };
-            let known = number.and_then(|number| self.fonts.get(&number).cloned());
-            let font = match known {
-                Some(font) => font,
-                None => Rc::new(self.font(bytes, object, cx)?),
-            };
-            if let Some(number) = number {
-                self.fonts.insert(number, Rc::clone(&font));
-            }
-            named.insert(name.to_owned(), font);
-        }
-        Ok(named)
-    }
-
-    fn font(&self, bytes: &[u8], object: &Object, cx: &mut Context<'_>) -> Result<Font, Stop> {
-        let Some(dict) = self.dict(object) else { return Ok(Font::default()) };
-        let map = match dict.get("ToUnicode") {
-            Some(map) => self.stream(bytes, map, cx)?,
-            None => None,
-        };
-        let encoding = dict.get("Encoding").and_then(|encoding| self.at(encoding)).map(|(object, _)| object);
-        let mut font = Font::new(dict.name("Subtype") == Some("Type0"), encoding);
-        if let Some(map) = map {
-            font.read_map(&map, cx)?;
-        }
-        Ok(font)
     }
 
     /// The joined streams of each page, drawn with its own or inherited fonts.

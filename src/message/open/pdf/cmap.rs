@@ -4,6 +4,7 @@
 use super::super::Context;
 use super::super::packed::Stop;
 use super::lex::{Lexer, Object};
+use super::widths::Widths;
 use super::{SPENT, TOKEN};
 use encoding_rs::Encoding;
 use std::collections::HashMap;
@@ -22,12 +23,23 @@ pub(super) struct Font {
     encoding: Option<&'static Encoding>,
     /// Text of codes that have glyph names.
     names: HashMap<u8, String>,
+    widths: Widths,
+}
+
+/// How far a text reaches.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reach {
+    /// The sum of the widths, in parts of the size of the font.
+    pub(super) width: f64,
+    /// The number of its characters, and of those that are the blank of one octet.
+    pub(super) codes: f64,
+    pub(super) blanks: f64,
 }
 
 impl Font {
-    /// A font with this encoding.
-    pub(super) fn new(composite: bool, encoding: Option<&Object>) -> Self {
-        let mut font = Self { wide: composite, ..Self::default() };
+    /// A font with this encoding and these widths.
+    pub(super) fn new(composite: bool, encoding: Option<&Object>, widths: Widths) -> Self {
+        let mut font = Self { wide: composite, widths, ..Self::default() };
         match encoding {
             Some(Object::Name(name)) if composite => font.encoding = by_name(name),
             Some(Object::Dict(dict)) => {
@@ -111,6 +123,29 @@ impl Font {
         if self.ranges.len() < RANGES {
             self.ranges.push((code(first).saturating_add(step), code(last).saturating_add(step), units));
         }
+    }
+
+    /// How far the text of these codes reaches.
+    pub(super) fn reach(&self, text: &[u8]) -> Reach {
+        let mut reach = Reach::default();
+        if self.ranges.is_empty()
+            && let Some(encoding) = self.encoding
+        {
+            // Of these fonts only the text is known, not the numbers of its glyphs.
+            for letter in encoding.decode_without_bom_handling(text).0.chars() {
+                reach.width += if letter.is_ascii() { 0.5 } else { 1.0 };
+                reach.codes += 1.0;
+                reach.blanks += f64::from(u8::from(letter == ' '));
+            }
+            return reach;
+        }
+        for code in text.chunks(if self.wide { 2 } else { 1 }) {
+            let value = code.iter().fold(0, |value, &byte| value << 8 | u32::from(byte));
+            reach.width += self.widths.of(value);
+            reach.codes += 1.0;
+            reach.blanks += f64::from(u8::from(code == b" "));
+        }
+        reach
     }
 
     /// Appends the text of these codes; returns how many of them are unknown.

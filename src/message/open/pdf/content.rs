@@ -1,5 +1,6 @@
-//! The text that a page draws (ISO 32000-1 9.4), in order. It is produced twice: with line breaks where the
-//! text position moves to another line, and without any, because a word may be drawn in pieces.
+//! The text that a page draws (ISO 32000-1 9.4), in order. It is produced twice: with a break wherever the pen is
+//! placed anew, because a row of a table has nothing else between its cells, and without any, because a word may
+//! be drawn in pieces. Where neither shows an address that readers see, [`Placed`] does.
 
 use super::super::leaf::Info;
 use super::super::packed::Stop;
@@ -7,7 +8,10 @@ use super::super::text::TextLeaf;
 use super::super::{Context, Kind};
 use super::cmap::Font;
 use super::lex::{Lexer, Object};
+use super::pen::Pen;
+use super::placed::Placed;
 use super::{SPENT, TOKEN};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -17,16 +21,25 @@ const PIECE: usize = 8 * 1_024;
 const OPERANDS: usize = 64;
 /// The adjustment within a text, in thousandths of the font size, from which it counts as a space.
 const GAP: f64 = -180.0;
+/// The adjustment back from which what follows stands apart.
+const BACK: f64 = 1_000.0;
+/// Units of work for each piece that is compared with others.
+const COMPARED: u64 = 500;
 
 /// The text of a whole document.
 pub(super) struct Page {
+    info: Info,
     lines: Out,
     joined: Out,
+    /// Readings by place, and texts beside what is drawn; `None` if there are none.
+    beside: Option<Out>,
+    placed: Placed,
+    /// The text drawn last.
+    shown: String,
     /// Streams that were drawn as pages.
     pub(super) drawn: BTreeSet<u32>,
     /// Number of codes without known text.
     pub(super) unread: usize,
-    height: f64,
 }
 
 struct Out {
@@ -56,28 +69,28 @@ impl Out {
 impl Page {
     pub(super) fn new(info: &Info, cx: &mut Context<'_>) -> Self {
         Self {
+            info: info.clone(),
             lines: Out::new(info, cx),
             joined: Out::new(info, cx),
+            beside: None,
+            placed: Placed::default(),
+            shown: String::new(),
             drawn: BTreeSet::new(),
             unread: 0,
-            height: 0.0,
         }
     }
 
     pub(super) fn finish(self, cx: &mut Context<'_>) {
         self.lines.finish(cx);
         self.joined.finish(cx);
+        if let Some(beside) = self.beside {
+            beside.finish(cx);
+        }
     }
 
-    /// A text string outside page contents (7.9.2.2): UTF-16, UTF-8, or one octet per character.
+    /// A text string outside page contents.
     pub(super) fn property(&mut self, text: &[u8], cx: &mut Context<'_>) {
-        let shown = match text {
-            [0xfe, 0xff, rest @ ..] => encoding_rs::UTF_16BE.decode_without_bom_handling(rest).0,
-            [0xff, 0xfe, rest @ ..] => encoding_rs::UTF_16LE.decode_without_bom_handling(rest).0,
-            [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest),
-            _ => encoding_rs::WINDOWS_1252.decode_without_bom_handling(text).0,
-        };
-        self.lines.text.push_str(&shown);
+        self.lines.text.push_str(&shown(text));
         self.new_line();
         self.hand_on(cx);
     }
@@ -106,21 +119,27 @@ impl Page {
         let mut lexer = Lexer::new(data, 0);
         let mut operands: Vec<Object> = Vec::new();
         let plain = Font::default();
-        let mut font: &Font = &plain;
-        self.height = 0.0;
+        let mut pen = Pen::new(&plain);
         loop {
             match lexer.object() {
                 Object::End => break,
                 Object::Word(word) => {
                     match (word.as_slice(), operands.as_slice()) {
-                        (b"Tf", [.., Object::Name(name), _]) => {
-                            font = fonts.get(name).map_or(&plain, |font| font);
+                        (b"Tf", [.., Object::Name(name), size]) => {
+                            pen.set_font(fonts.get(name).map_or(&plain, |font| font), size);
                         }
                         (b"BI", _) => lexer.skip_to(b"EI"), // a picture in line
-                        (operator, operands) => self.operator(operator, operands, font),
+                        (b"BDC" | b"DP", [.., Object::Dict(properties)]) => {
+                            // What is read aloud or copied in place of what is drawn (14.9.4).
+                            Object::Dict(properties.clone()).each_string(&mut |text| self.aside(text, cx));
+                        }
+                        (operator, operands) => self.operator(operator, operands, &mut pen),
                     }
                     operands.clear();
                     self.hand_on(cx);
+                    if self.placed.is_full() {
+                        self.compare(cx)?;
+                    }
                 }
                 object if operands.len() < OPERANDS => operands.push(object),
                 _ => {}
@@ -129,43 +148,97 @@ impl Page {
                 return Err(Stop::TooMuch(SPENT));
             }
         }
+        self.compare(cx)?;
         self.new_line();
         // Keeps it apart from the beginning of the next page.
         self.joined.text.push('\n');
         Ok(())
     }
 
-    fn operator(&mut self, operator: &[u8], operands: &[Object], font: &Font) {
-        match (operator, operands) {
-            (b"Tj", [.., Object::Text(text)]) => self.show(text, font),
-            (b"'" | b"\"", [.., Object::Text(text)]) => {
-                self.new_line();
-                self.show(text, font);
-            }
-            (b"TJ", [.., Object::Array(list)]) => {
-                for object in list {
-                    match object {
-                        Object::Text(text) => self.show(text, font),
-                        Object::Number(gap) if *gap < GAP => self.lines.text.push(' '),
-                        _ => {}
-                    }
-                }
-            }
-            (b"Td" | b"TD", [.., Object::Number(_), Object::Number(down)]) if *down != 0.0 => self.new_line(),
-            (b"T*", _) => self.new_line(),
-            (b"Tm", [.., Object::Number(height)]) => {
-                if (height - self.height).abs() > 1.0 {
-                    self.new_line();
-                }
-                self.height = *height;
-            }
-            _ => {}
+    /// Reads what was drawn by its places.
+    fn compare(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        if !cx.budget.charge(COMPARED * self.placed.len() as u64) {
+            return Err(Stop::TooMuch(SPENT));
+        }
+        let mut found = String::new();
+        self.placed.read(&mut found);
+        self.beside(&found, cx);
+        Ok(())
+    }
+
+    fn aside(&mut self, text: &[u8], cx: &mut Context<'_>) {
+        let text = shown(text);
+        self.beside(&text, cx);
+        self.beside("\n", cx);
+    }
+
+    fn beside(&mut self, text: &str, cx: &mut Context<'_>) {
+        if text.is_empty() {
+            return;
+        }
+        let out = self.beside.get_or_insert_with(|| Out::new(&self.info, cx));
+        out.text.push_str(text);
+        if out.text.len() >= PIECE {
+            out.flush(cx);
         }
     }
 
-    fn show(&mut self, text: &[u8], font: &Font) {
-        let start = self.lines.text.len();
-        self.unread += font.show(text, &mut self.lines.text);
-        self.joined.text.push_str(&self.lines.text[start..]);
+    fn operator(&mut self, operator: &[u8], operands: &[Object], pen: &mut Pen<'_>) {
+        match (operator, operands) {
+            (b"Tj", [.., Object::Text(text)]) => self.show(text, false, pen),
+            (b"'" | b"\"", [.., Object::Text(text)]) => {
+                pen.apply(operator, operands);
+                self.show(text, false, pen);
+            }
+            (b"TJ", [.., Object::Array(list)]) => {
+                let mut apart = false;
+                for object in list {
+                    match object {
+                        Object::Text(text) => self.show(text, std::mem::take(&mut apart), pen),
+                        Object::Number(gap) => {
+                            pen.adjust(*gap);
+                            apart |= *gap < GAP || *gap > BACK;
+                        }
+                        _ => {}
+                    }
+                }
+                if apart {
+                    self.blank();
+                }
+            }
+            _ => pen.apply(operator, operands),
+        }
+    }
+
+    /// Draws a text; `apart` says that there is a gap before it.
+    fn show(&mut self, text: &[u8], apart: bool, pen: &mut Pen<'_>) {
+        self.shown.clear();
+        self.unread += pen.font().show(text, &mut self.shown);
+        let moved = pen.take_moved();
+        let spot = pen.advance(text);
+        if moved && !self.placed.on_line(&spot) {
+            self.new_line();
+        } else if moved || apart {
+            self.blank();
+        }
+        self.lines.text.push_str(&self.shown);
+        self.joined.text.push_str(&self.shown);
+        self.placed.add(&self.shown, spot, moved || apart);
+    }
+
+    fn blank(&mut self) {
+        if !self.lines.text.ends_with([' ', '\n']) {
+            self.lines.text.push(' ');
+        }
+    }
+}
+
+/// The text of a string outside page contents (7.9.2.2): UTF-16, UTF-8, or one octet per character.
+fn shown(text: &[u8]) -> Cow<'_, str> {
+    match text {
+        [0xfe, 0xff, rest @ ..] => encoding_rs::UTF_16BE.decode_without_bom_handling(rest).0,
+        [0xff, 0xfe, rest @ ..] => encoding_rs::UTF_16LE.decode_without_bom_handling(rest).0,
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest),
+        _ => encoding_rs::WINDOWS_1252.decode_without_bom_handling(text).0,
     }
 }

@@ -52,6 +52,15 @@ impl Dict {
 }
 
 impl Object {
+    /// The number of objects in it, itself included.
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Self::Array(list) => list.iter().map(Self::size).sum::<u64>() + 1,
+            Self::Dict(dict) => dict.0.iter().map(|(_, object)| object.size()).sum::<u64>() + 1,
+            _ => 1,
+        }
+    }
+
     /// Calls `take` for every string inside.
     pub(super) fn each_string(&self, take: &mut impl FnMut(&[u8])) {
         match self {
