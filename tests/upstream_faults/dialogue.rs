@@ -117,6 +117,22 @@ async fn a_file_is_sent_without_reading_it_where_nothing_changes_its_octets() {
     }
 }
 
+/// As some file systems do, the system does not send this file: it was opened for writing alone.
+#[tokio::test]
+async fn a_file_that_cannot_be_sent_is_read() {
+    let (server, smarthost) = start(Script::new(Mode::Plain)).await;
+    let body = "\r\n.x\r\n".repeat(100_000);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("body");
+    std::fs::write(&path, &body).unwrap();
+    let closed = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let mut transaction = transaction(&["ok@example.com"], b"");
+    transaction.body = stream(body.as_bytes(), Some(closed));
+    assert_eq!(kinds(&send(&smarthost, transaction).await), [Kind::Delivered]);
+    let wanted = format!("Subject: x\r\n{}.\r\n", "\r\n..x\r\n".repeat(100_000));
+    assert!(server.seen.lock().unwrap().contents == [wanted.into_bytes()]);
+}
+
 #[tokio::test]
 async fn a_file_of_another_size_never_leaves() {
     let (server, smarthost) = start(Script::new(Mode::Plain)).await;

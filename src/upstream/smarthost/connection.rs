@@ -9,7 +9,6 @@ use crate::upstream::tally::Trouble;
 use bytes::{Buf, BytesMut};
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
@@ -79,12 +78,11 @@ impl Wire {
     }
 
     /// Sends octets of a file, which do not pass through this process.
-    async fn send_file(&mut self, file: &File, octets: Range<u64>) -> io::Result<()> {
+    async fn send_file(&mut self, file: &File, from: &mut u64, to: u64) -> io::Result<()> {
         let Self::Plain(stream) = self else { return Err(io::ErrorKind::Unsupported.into()) };
-        let mut from = octets.start;
-        while from < octets.end {
-            let most = usize::try_from(octets.end - from).unwrap_or(usize::MAX);
-            match stream.async_io(Interest::WRITABLE, || sendfile(stream, file, &mut from, most)).await {
+        while *from < to {
+            let most = usize::try_from(to - *from).unwrap_or(usize::MAX);
+            match stream.async_io(Interest::WRITABLE, || sendfile(stream, file, from, most)).await {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
@@ -167,15 +165,16 @@ impl Line {
         cfg!(target_os = "linux") && matches!(self.wire, Wire::Plain(_))
     }
 
-    /// Sends these octets of a file; `stage` is for the error.
+    /// Sends the octets of a file from `from`, which moves with what was sent, up to `to`. `stage` is for the error.
     pub(super) async fn send_file(
         &mut self,
         file: &File,
-        octets: Range<u64>,
+        from: &mut u64,
+        to: u64,
         limit: Duration,
         stage: &'static str,
     ) -> Result<(), Broken> {
-        match timeout(limit, self.wire.send_file(file, octets)).await {
+        match timeout(limit, self.wire.send_file(file, from, to)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(Broken::Local("4.3.0 the file of the body is shorter than it was".to_owned()))

@@ -227,11 +227,15 @@ impl Exchange<'_> {
         match std::mem::replace(&mut self.transaction.body, Content::Spent) {
             Content::Inline(body) => append(&mut stuffer, &body, &mut out)?,
             Content::Spent => return Err(Broken::Local("4.3.0 the body was sent already".to_owned())),
-            Content::Stream { file: Some(file), size, .. } if self.connection.line.takes_files() => {
-                self.file(&file, size, &mut out).await?;
-            }
-            Content::Stream { stream, size, .. } => {
-                self.stream(stream, size, &mut stuffer, &mut out).await?;
+            Content::Stream { stream, size, file } => {
+                let file = file.filter(|_| self.connection.line.takes_files());
+                let is_sent = match file {
+                    Some(file) => self.file(&file, size, &mut out).await?,
+                    None => false,
+                };
+                if !is_sent {
+                    self.stream(stream, size, &mut stuffer, &mut out).await?;
+                }
             }
         }
         out.extend_from_slice(stuffer.finish().map_err(|_| bare_line_end())?);
@@ -268,8 +272,9 @@ impl Exchange<'_> {
     }
 
     /// Sends a body that needs no change, without reading it: whole lines, none of which begins with a dot. The
-    /// header before it ends a line, so the final dot follows it directly.
-    async fn file(&mut self, file: &File, size: u64, out: &mut Vec<u8>) -> Result<(), Broken> {
+    /// header before it ends a line, so the final dot follows it directly. Returns whether it was sent: not all file
+    /// systems can do that, and then nothing of it was.
+    async fn file(&mut self, file: &File, size: u64, out: &mut Vec<u8>) -> Result<bool, Broken> {
         let found = file.metadata().map_err(|error| unreadable(&error))?.len();
         if found != size {
             return Err(other_size(found, size));
@@ -279,11 +284,14 @@ impl Exchange<'_> {
         let mut from = 0;
         while from < size {
             let to = size.min(from + BLOCK);
-            let sent = self.connection.line.send_file(file, from..to, self.timeouts.block, CONTENT).await;
+            let sent =
+                self.connection.line.send_file(file, &mut from, to, self.timeouts.block, CONTENT).await;
+            if from == 0 && matches!(sent, Err(Broken::Io(..))) {
+                return Ok(false);
+            }
             self.or_last_words(sent).await?;
-            from = to;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Sends a piece of a body. Long runs of it are sent from where they are; `out` collects what comes before.
