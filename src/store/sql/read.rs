@@ -120,10 +120,13 @@ const HELD: &str = "SELECT m.id, m.people, m.subject, m.received, h.kind, h.expi
      h.state, h.decided_by, h.decided_at, h.decision, \
      (SELECT group_concat(a.approver, char(10)) FROM held_approvers a WHERE a.message = h.message), \
      (SELECT id FROM messages WHERE row = h.item), (SELECT id FROM messages WHERE row = h.adds_to), \
-     h.members, h.awaited, h.undo_until, h.item FROM held h JOIN messages m ON m.row = h.message";
+     h.members, h.awaited, h.undo_until, h.item FROM held h";
+
+/// Its row of the message; an index may be named before it.
+const ITS_MESSAGE: &str = "JOIN messages m ON m.row = h.message";
 
 pub(in crate::store) fn held_of(db: &Connection, message: i64) -> Result<Option<HeldRow>, Failure> {
-    let mut select = db.prepare_cached(&format!("{HELD} WHERE h.message = ?1"))?;
+    let mut select = db.prepare_cached(&format!("{HELD} {ITS_MESSAGE} WHERE h.message = ?1"))?;
     let mut rows = select.query([message])?;
     Ok(match rows.next()? {
         Some(row) => held_or_put_aside(db, &row)?,
@@ -216,19 +219,22 @@ pub(in crate::store) fn unreadable(error: &dyn std::fmt::Display) -> Reason {
 /// The statement for a filter; it uses each of its four parameters. The query for expired holds runs every half
 /// minute and must find its rows by an index, which a condition that may be absent would prevent.
 pub(in crate::store) fn held_text(filter: &HeldFilter) -> String {
-    let which = match (&filter.id, filter.state, filter.expired_by) {
-        (Some(_), ..) => {
-            "m.id = ?1 AND (CAST(?2 AS BIGINT) IS NULL OR h.state = ?2) AND (CAST(?3 AS BIGINT) IS NULL OR h.expires < ?3)"
-        }
-        (None, Some(HeldState::Held), Some(_)) => {
-            "CAST(?1 AS TEXT) IS NULL AND h.state = 0 AND h.state = ?2 AND h.expires < ?3 AND h.item = h.message"
-        }
-        _ => {
+    let (index, which) = match (&filter.id, filter.state, filter.expired_by) {
+        (Some(_), ..) => (
+            "",
+            "m.id = ?1 AND (CAST(?2 AS BIGINT) IS NULL OR h.state = ?2) AND (CAST(?3 AS BIGINT) IS NULL OR h.expires < ?3)",
+        ),
+        (None, Some(HeldState::Held), Some(_)) => (
+            "INDEXED BY held_open",
+            "CAST(?1 AS TEXT) IS NULL AND h.state = 0 AND h.state = ?2 AND h.expires < ?3 AND h.item = h.message",
+        ),
+        _ => (
+            "",
             "CAST(?1 AS TEXT) IS NULL AND h.item = h.message AND (CAST(?2 AS BIGINT) IS NULL OR h.state = ?2) \
-             AND (CAST(?3 AS BIGINT) IS NULL OR h.expires < ?3)"
-        }
+             AND (CAST(?3 AS BIGINT) IS NULL OR h.expires < ?3)",
+        ),
     };
-    format!("{HELD} WHERE {which} ORDER BY h.message DESC LIMIT ?4")
+    format!("{HELD} {index} {ITS_MESSAGE} WHERE {which} ORDER BY h.message DESC LIMIT ?4")
 }
 
 /// One row of a list. If part of it cannot be read, its reasons say so, and its columns still determine when it

@@ -5,6 +5,7 @@ use super::error::{corrupt, sentence};
 use super::schema;
 use crate::store::StoreError;
 use crate::store::lock::private;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -79,6 +80,8 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
         Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(fail)?;
     connection.busy_timeout(BUSY).map_err(fail)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Otherwise statements whose plan might depend on a value, such as that of LIMIT, are prepared again for each one.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(fail)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(fail)?;
     connection.pragma_update(None, "temp_store", "MEMORY").map_err(fail)?;
     connection.pragma_update(None, "cache_size", -16 * 1024).map_err(fail)?;

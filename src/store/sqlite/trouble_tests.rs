@@ -100,12 +100,8 @@ async fn large_requests_hold_nobody_up() {
     in_time("a purge", store.purge(at(600), keep)).await.unwrap();
 }
 
-/// No statement that the writer runs, or a task every few seconds, scans a whole table.
-#[test]
-fn no_statement_of_the_mail_path_scans() {
-    let (_folder, database) = folder();
-    drop(open(&database));
-    let db = Connection::open(&database).unwrap();
+/// Statements of the mail path, and of tasks that run every few seconds.
+fn frequent() -> [String; 5] {
     let expired = HeldFilter {
         state: Some(HeldState::Held),
         expired_by: Some(NOW),
@@ -113,14 +109,42 @@ fn no_statement_of_the_mail_path_scans() {
         ..HeldFilter::default()
     };
     let one = HeldFilter { id: Some(Id::new(NOW, 1)), ..HeldFilter::default() };
-    let texts = [
+    [
         read::held_text(&expired),
         read::held_text(&one),
         transactions::WHOLE_MAIL.to_owned(),
         claims::NEXT_DUE.to_owned(),
         claims::DUE.to_owned(),
+    ]
+}
+
+/// Whatever values a statement gets, it is prepared once.
+#[test]
+fn values_do_not_change_plans() {
+    let (_folder, database) = folder();
+    drop(open(&database));
+    let connections = [
+        super::open::writer(&database, None).unwrap(),
+        super::open::reader(&database).unwrap(),
+        super::open::checkpointer(&database).unwrap(),
     ];
-    for text in texts {
+    for (db, text) in connections.iter().flat_map(|db| frequent().map(|text| (db, text))) {
+        let mut statement = db.prepare(&text).unwrap();
+        for value in [1, 2, 2] {
+            let values = rusqlite::params_from_iter(std::iter::repeat_n(value, statement.parameter_count()));
+            statement.query_map(values, |_| Ok(())).unwrap().for_each(Result::unwrap);
+        }
+        assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0, "{text}");
+    }
+}
+
+/// No statement that the writer runs, or a task every few seconds, scans a whole table.
+#[test]
+fn no_statement_of_the_mail_path_scans() {
+    let (_folder, database) = folder();
+    drop(open(&database));
+    let db = super::open::reader(&database).unwrap();
+    for text in frequent() {
         let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
         let parameters = plan.parameter_count();
         let values = rusqlite::params_from_iter(std::iter::repeat_n(1, parameters));
