@@ -2,6 +2,7 @@
 //! name. The type of a leaf is decided by this table, and the manual prints it.
 
 use Treatment::{Named, Opened, Searched};
+use memchr::memmem;
 
 /// What is done with a leaf of some format. Its octets are searched in every case, as 8-bit text and as
 /// UTF-16.
@@ -215,6 +216,20 @@ pub(super) fn of(head: &[u8]) -> Option<&'static Format> {
     FORMATS.iter().find(|format| format.starts.iter().any(begins))
 }
 
+/// Whether a PDF begins within these first octets, as viewers accept it: scripts put an empty line, a byte order
+/// mark or a warning before it. The line ends behind the mark, or an object follows; what only mentions the mark
+/// has neither.
+pub(super) fn has_pdf(head: &[u8]) -> bool {
+    let begins = |at: usize| {
+        let rest = &head[at..];
+        let version = matches!(rest, [_, _, _, _, _, b'1' | b'2', b'.', b'0'..=b'9', ..]);
+        version && (matches!(rest.get(8), Some(b'\r' | b'\n')) || memmem::find(rest, b" obj").is_some())
+            // The first octets end there.
+            || rest.len() <= 8 && head.len() > 1_000
+    };
+    memmem::find_iter(head, b"%PDF-").any(begins)
+}
+
 /// The table as the manual prints it.
 pub fn table() -> String {
     use std::fmt::Write as _;
@@ -243,6 +258,24 @@ mod tests {
         let (_, rest) = page.split_once("<!-- searched -->\n").expect("policy/README.md has the mark");
         let (printed, _) = rest.split_once("<!-- /searched -->").expect("and its end");
         assert_eq!(printed.trim(), table().trim(), "put this between the marks:\n{}", table());
+    }
+
+    #[test]
+    fn a_pdf_behind_other_octets() {
+        for pdf in ["%PDF-1.4\n%\u{e2}\u{e3}\n1 0 obj\n<<>>\n", "%PDF-1.7 1 0 obj", "%PDF-2.0\r"] {
+            for before in ["", "\n", "\r\n\r\n", "\u{feff}", "<br />\n<b>Warning</b>: x\n"] {
+                assert!(has_pdf(format!("{before}{pdf}").as_bytes()), "{before:?} {pdf:?}");
+            }
+        }
+        assert!(has_pdf(format!("{:1017}%PDF-1.", "").as_bytes()));
+        for text in [
+            "The mark is %PDF-1.",
+            "A file begins with %PDF-1.4 and so on.",
+            "%PDF-x obj and more",
+            "its mark is %PDF, 1 0 obj",
+        ] {
+            assert!(!has_pdf(text.as_bytes()), "{text}");
+        }
     }
 
     #[test]

@@ -96,6 +96,14 @@ impl Info {
         self.depth > 0 && self.ends_with(&[".xml"])
     }
 
+    /// Whether readers open it as a PDF that begins behind other octets: by its name, or because nothing says
+    /// that it is text or something else.
+    fn may_be_pdf(&self, known: bool) -> bool {
+        let named = self.content_type.ends_with("/pdf") || self.ends_with(&[".pdf"]);
+        let other = self.content_type.starts_with("text/") || self.is_message() || self.is_html();
+        named || !known && !other && !self.is_calendar()
+    }
+
     fn is_message(&self) -> bool {
         matches!(
             self.content_type.as_str(),
@@ -342,6 +350,9 @@ fn sort(info: &Info, head: &[u8]) -> Sort {
     let found = found.or_else(|| formats::of(head)).filter(|_| is_binary(head));
     if let Some(reader) = found.and_then(|format| format.reader) {
         return Sort::Open(reader);
+    }
+    if formats::has_pdf(head) && info.may_be_pdf(found.is_some()) {
+        return Sort::Open(Reader::Pdf);
     }
     let signature = info.content_type.ends_with("pkcs7-signature");
     let cms_named = info.content_type.ends_with("pkcs7-mime") || info.ends_with(&[".p7m", ".p7z"]);
