@@ -140,7 +140,7 @@ pub const FORMATS: &[Format] = &[
         &["pdf"],
         Some(Reader::Pdf),
         &[(0, b"%PDF")],
-        "text of pages, links, notes, forms, properties, attached files; one that is encrypted, or whose letters cannot be told, is named",
+        "text of pages, links, notes, forms, properties, attached files; one that is encrypted, damaged or packed otherwise, or whose letters cannot be told, is named",
     ),
     closed(
         "older Office, Outlook message",

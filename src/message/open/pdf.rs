@@ -5,6 +5,7 @@
 //! * [`lex`] tokens and objects; [`filter`] decodes streams
 //! * [`fonts`] reads fonts: [`cmap`] maps character codes to text, [`widths`] says how far they reach
 //! * [`content`] extracts the text that a page draws; [`pen`] and [`placed`] say what stands close together
+//! * [`roles`] says which streams are files, and reads what is neither drawn nor a file
 
 mod cmap;
 mod content;
@@ -13,25 +14,34 @@ mod fonts;
 mod lex;
 mod pen;
 mod placed;
+mod roles;
+#[cfg(test)]
+mod streams_tests;
 #[cfg(test)]
 mod tests;
 mod widths;
 
-use super::leaf::{Info, Leaf};
-use super::packed::{Stop, damaged};
+use super::leaf::Info;
+use super::packed::{Stop, charge, damaged};
 use super::spool::{SpoolReader, length, read_at};
-use super::{Context, DEPTH, SPENT};
+use super::{Context, SPENT};
 use cmap::Font;
 use content::Page;
+use filter::{Step, Unpacked};
 use lex::{Dict, Lexer, Object};
 use memchr::memmem;
-use std::collections::{BTreeSet, HashMap};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Longest file that is read.
 const LONGEST: u64 = 32 * 1_024 * 1_024;
-/// Maximum number of octets of one decoded stream.
-const STREAM: usize = 8 * 1_024 * 1_024;
+/// Maximum number of octets of one decoded stream, and of the contents of one page. Attached files may be longer:
+/// they are passed on while they are decoded.
+const STREAM: usize = 16 * 1_024 * 1_024;
+/// Maximum number of blanks looked over between a stream and the word that ends it.
+const BLANKS: usize = 1_024;
 /// Maximum number of objects.
 const OBJECTS: usize = 100_000;
 /// Units of work per token.
@@ -59,7 +69,10 @@ fn read(info: &Info, file: &mut SpoolReader, cx: &mut Context<'_>) -> Result<(),
     if document.encrypted {
         return Err(damaged("it is encrypted").into());
     }
+    document.find_ends(&bytes);
     document.object_streams(&bytes, cx)?;
+    // The length of a stream may stand in an object stream.
+    document.find_ends(&bytes);
     if document.objects.is_empty() {
         return Err(damaged("nothing in it can be read").into());
     }
@@ -69,6 +82,9 @@ fn read(info: &Info, file: &mut SpoolReader, cx: &mut Context<'_>) -> Result<(),
     document.other_streams(info, &bytes, &mut out, cx)?;
     let unread = out.unread;
     out.finish(cx);
+    if document.lost.get() {
+        return Err(damaged("a stream in it cannot be unpacked").into());
+    }
     if unread > 0 {
         return Err(damaged("letters in it stand for nothing that can be told").into());
     }
@@ -90,6 +106,8 @@ struct Document {
     /// The index of the newest version of each.
     newest: HashMap<u32, usize>,
     encrypted: bool,
+    /// Something was packed in a way that is not known, or damaged.
+    lost: Cell<bool>,
     fonts: HashMap<u32, Rc<Font>>,
 }
 
@@ -130,6 +148,19 @@ impl Document {
         Ok(())
     }
 
+    /// Ends streams by their length where it stands in an object of its own.
+    fn find_ends(&mut self, bytes: &[u8]) {
+        for at in 0..self.objects.len() {
+            let (_, Object::Dict(dict), Some(span)) = &self.objects[at] else { continue };
+            let Some(reference @ Object::Reference(_)) = dict.get("Length") else { continue };
+            let Some((Object::Number(length), _)) = self.at(reference) else { continue };
+            let start = span.start;
+            if let Some(end) = end_by_length(bytes, start, lex::whole(*length)) {
+                self.objects[at].2 = Some(Span { start, end });
+            }
+        }
+    }
+
     /// Objects stored in object streams (7.5.7).
     fn object_streams(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Result<(), Stop> {
         for at in 0..self.objects.len() {
@@ -137,9 +168,7 @@ impl Document {
             if dict.name("Type") != Some("ObjStm") {
                 continue;
             }
-            let Some(data) = filter::unpack(dict, &bytes[span.start..span.end], STREAM, cx)? else {
-                continue;
-            };
+            let Some(data) = self.unpack(dict, *span, bytes, cx)? else { continue };
             let first = dict.number("First").unwrap_or(0);
             let count = dict.number("N").unwrap_or(0).min(OBJECTS);
             let mut heads = Lexer::new(&data, 0);
@@ -184,13 +213,59 @@ impl Document {
         }
     }
 
-    fn stream(&self, bytes: &[u8], object: &Object, cx: &mut Context<'_>) -> Result<Option<Vec<u8>>, Stop> {
+    fn stream<'b>(
+        &self,
+        bytes: &'b [u8],
+        object: &Object,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<Cow<'b, [u8]>>, Stop> {
         match self.at(object) {
-            Some((Object::Dict(dict), Some(span))) => {
-                filter::unpack(dict, &bytes[span.start..span.end], STREAM, cx)
-            }
+            Some((Object::Dict(dict), Some(span))) => self.unpack(dict, span, bytes, cx),
             _ => Ok(None),
         }
+    }
+
+    /// The octets of a stream, as far as they can be decoded; `None` for a picture. Notes what is lost.
+    fn unpack<'b>(
+        &self,
+        dict: &Dict,
+        span: Span,
+        bytes: &'b [u8],
+        cx: &mut Context<'_>,
+    ) -> Result<Option<Cow<'b, [u8]>>, Stop> {
+        let packed = &bytes[span.start..span.end];
+        let found = match self.steps(dict) {
+            Some(steps) => filter::unpack(&steps, packed, STREAM, cx)?,
+            None => Unpacked::Unknown,
+        };
+        self.lost.set(self.lost.get() || matches!(found, Unpacked::Part(_) | Unpacked::Unknown));
+        match found {
+            Unpacked::Whole(data) | Unpacked::Part(data) => Ok(Some(data)),
+            Unpacked::Picture | Unpacked::Unknown => Ok(None),
+        }
+    }
+
+    /// The filters of a stream; `None` if they cannot be told.
+    fn steps<'a>(&'a self, dict: &'a Dict) -> Option<Vec<Step<'a>>> {
+        let entry = |key| dict.get(key).and_then(|object| self.at(object)).map(|(object, _)| object);
+        let filters: Vec<&Object> = match self.at(dict.get("Filter").unwrap_or(&Object::Null))?.0 {
+            Object::Null => Vec::new(),
+            // Many streams may name the same list; a longer one is not decoded.
+            Object::Array(list) => list.iter().take(filter::FILTERS + 1).collect(),
+            one => vec![one],
+        };
+        let parameters = entry("DecodeParms").or_else(|| entry("DP"));
+        let name = |(index, filter): (usize, &'a Object)| match self.at(filter)?.0 {
+            Object::Name(name) => {
+                let own = match parameters {
+                    Some(Object::Array(list)) => list.get(index),
+                    other => other,
+                };
+                Some((name.as_str(), own.and_then(|own| self.dict(own))))
+            }
+            _ => None,
+        };
+        filters.into_iter().enumerate().map(name).collect()
     }
 
     /// The joined streams of each page, drawn with its own or inherited fonts.
@@ -205,96 +280,45 @@ impl Document {
                 Some(_) => page.get("Contents").cloned().into_iter().collect(),
                 None => continue,
             };
-            let resources = self.inherited(page);
+            let fonts = self.font_list(self.inherited(page));
             let mut data = Vec::new();
             for part in &contents {
+                charge(TOKEN, cx)?;
                 if let Some(more) = self.stream(bytes, part, cx)? {
                     data.extend_from_slice(&more);
                     data.push(b'\n');
                 }
-                if data.len() > 2 * STREAM {
+                if data.len() > STREAM {
                     return Err(Stop::TooMuch(SPENT));
                 }
-                if let Object::Reference(number) = part {
-                    out.drawn.insert(*number);
+                if let Some((_, Some(span))) = self.at(part) {
+                    out.drawn.insert(span.start);
                 }
             }
-            let fonts = self.named_fonts(bytes, &resources, cx)?;
+            let fonts = self.named_fonts(bytes, &fonts, cx)?;
             out.draw(&data, &fonts, cx)?;
         }
         Ok(())
     }
 
-    fn inherited(&self, page: &Dict) -> Dict {
+    /// The resources of a page, or those that it inherits.
+    fn inherited<'a>(&'a self, page: &'a Dict) -> Option<&'a Dict> {
         let mut here = page;
         for _ in 0..PARENTS {
             if let Some(resources) = here.get("Resources").and_then(|resources| self.dict(resources)) {
-                return resources.clone();
+                return Some(resources);
             }
             match here.get("Parent").and_then(|parent| self.dict(parent)) {
                 Some(parent) => here = parent,
                 None => break,
             }
         }
-        Dict::default()
+        None
     }
-
-    /// Streams other than those of pages: forms, patterns, attached files, metadata.
-    fn other_streams(
-        &mut self,
-        info: &Info,
-        bytes: &[u8],
-        out: &mut Page,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Stop> {
-        let mut done = BTreeSet::new();
-        for at in 0..self.objects.len() {
-            let (number, Object::Dict(dict), Some(span)) = &self.objects[at] else { continue };
-            let (dict, span, number) = (dict.clone(), *span, *number);
-            if out.drawn.contains(&number) || !done.insert(span.start) {
-                continue;
-            }
-            let packed = &bytes[span.start..span.end];
-            match (dict.name("Type"), dict.name("Subtype")) {
-                (Some("ObjStm" | "XRef"), _) | (_, Some("Image")) => {}
-                (Some("EmbeddedFile" | "Metadata"), _) | (_, Some("XML")) => {
-                    let attached = dict.name("Type") == Some("EmbeddedFile");
-                    if let Some(data) = filter::unpack(&dict, packed, STREAM, cx)? {
-                        let name = if attached { "attached file" } else { "properties.xml" };
-                        inner_file(info, name, &data, cx);
-                    }
-                }
-                _ => {
-                    let known = dict.get("Length1").or(dict.get("FunctionType")).or(dict.get("Alternate"));
-                    if known.is_some()
-                        || matches!(dict.name("Subtype"), Some("Type1C" | "CIDFontType0C" | "OpenType"))
-                    {
-                        continue; // a font's program, a function, a profile
-                    }
-                    if let Some(data) = filter::unpack(&dict, packed, STREAM, cx)? {
-                        let resources = dict.get("Resources").and_then(|found| self.dict(found)).cloned();
-                        let fonts = self.named_fonts(bytes, &resources.unwrap_or_default(), cx)?;
-                        out.draw(&data, &fonts, cx)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn inner_file(info: &Info, name: &str, data: &[u8], cx: &mut Context<'_>) {
-    let inner = info.inner(name, "in a PDF");
-    if inner.depth > DEPTH {
-        return cx.too_deep(info, &inner.place);
-    }
-    let mut leaf = Leaf::new(inner);
-    leaf.feed(data, cx);
-    leaf.finish(cx);
 }
 
 fn pay(lexer: &mut Lexer<'_>, cx: &mut Context<'_>) -> Result<(), Stop> {
-    if cx.budget.charge(TOKEN * lexer.tokens()) { Ok(()) } else { Err(Stop::TooMuch(SPENT)) }
+    charge(TOKEN * lexer.tokens(), cx)
 }
 
 /// The object number before the keyword: `7 0 `.
@@ -316,10 +340,17 @@ fn number_before(before: &[u8]) -> Option<u32> {
 fn stream_end(bytes: &[u8], start: usize, object: &Object) -> usize {
     if let Object::Dict(dict) = object
         && let Some(length) = dict.number("Length")
-        && let Some(rest) = start.checked_add(length).and_then(|end| bytes.get(end..))
-        && rest[..rest.len().min(16)].trim_ascii_start().starts_with(b"endst")
+        && let Some(end) = end_by_length(bytes, start, length)
     {
-        return start + length;
+        return end;
     }
     memmem::find(&bytes[start..], b"endstream").map_or(bytes.len(), |at| start + at)
+}
+
+/// The end of a stream of this length, if the word that ends it follows.
+fn end_by_length(bytes: &[u8], start: usize, length: usize) -> Option<usize> {
+    let end = start.checked_add(length)?;
+    let rest = bytes.get(end..)?;
+    let ends = rest[..rest.len().min(BLANKS)].trim_ascii_start().starts_with(b"endst");
+    ends.then_some(end)
 }

@@ -36,8 +36,8 @@ pub(super) struct Page {
     placed: Placed,
     /// The text drawn last.
     shown: String,
-    /// Streams that were drawn as pages.
-    pub(super) drawn: BTreeSet<u32>,
+    /// Where the streams begin that were drawn as pages.
+    pub(super) drawn: BTreeSet<usize>,
     /// Number of codes without known text.
     pub(super) unread: usize,
 }
@@ -172,7 +172,8 @@ impl Page {
         self.beside("\n", cx);
     }
 
-    fn beside(&mut self, text: &str, cx: &mut Context<'_>) {
+    /// Adds a text that is read beside what is drawn.
+    pub(super) fn beside(&mut self, text: &str, cx: &mut Context<'_>) {
         if text.is_empty() {
             return;
         }
@@ -234,7 +235,7 @@ impl Page {
 }
 
 /// The text of a string outside page contents (7.9.2.2): UTF-16, UTF-8, or one octet per character.
-fn shown(text: &[u8]) -> Cow<'_, str> {
+pub(super) fn shown(text: &[u8]) -> Cow<'_, str> {
     match text {
         [0xfe, 0xff, rest @ ..] => encoding_rs::UTF_16BE.decode_without_bom_handling(rest).0,
         [0xff, 0xfe, rest @ ..] => encoding_rs::UTF_16LE.decode_without_bom_handling(rest).0,

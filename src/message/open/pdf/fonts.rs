@@ -15,17 +15,20 @@ const WIDTH: u64 = TOKEN;
 const THOUSANDTH: f64 = 0.001;
 
 impl Document {
-    /// The fonts by the names that a page uses for them.
+    /// The fonts among these resources, as they are named there.
+    pub(super) fn font_list(&self, resources: Option<&Dict>) -> Dict {
+        let list = resources.and_then(|resources| resources.get("Font"));
+        list.and_then(|list| self.dict(list)).cloned().unwrap_or_default()
+    }
+
+    /// The fonts of a list, by the names that a page uses for them.
     pub(super) fn named_fonts(
         &mut self,
         bytes: &[u8],
-        resources: &Dict,
+        list: &Dict,
         cx: &mut Context<'_>,
     ) -> Result<BTreeMap<String, Rc<Font>>, Stop> {
         let mut named = BTreeMap::new();
-        let Some(list) = resources.get("Font").and_then(|fonts| self.dict(fonts)).cloned() else {
-            return Ok(named);
-        };
         for (name, object) in list.pairs() {
             if !cx.budget.charge(4 * TOKEN) {
                 return Err(Stop::TooMuch(SPENT));
