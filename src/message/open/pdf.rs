@@ -11,6 +11,8 @@ mod cmap;
 mod content;
 mod filter;
 mod fonts;
+#[cfg(test)]
+mod fonts_tests;
 mod lex;
 mod pen;
 mod placed;
@@ -80,12 +82,12 @@ fn read(info: &Info, file: &mut SpoolReader, cx: &mut Context<'_>) -> Result<(),
     document.strings(&mut out, cx);
     document.pages(&bytes, &mut out, cx)?;
     document.other_streams(info, &bytes, &mut out, cx)?;
-    let unread = out.unread;
+    let unread = out.is_unread();
     out.finish(cx);
     if document.lost.get() {
         return Err(damaged("a stream in it cannot be unpacked").into());
     }
-    if unread > 0 {
+    if unread {
         return Err(damaged("letters in it stand for nothing that can be told").into());
     }
     Ok(())

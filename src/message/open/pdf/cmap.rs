@@ -7,10 +7,13 @@ use super::lex::{Lexer, Object};
 use super::widths::Widths;
 use super::{SPENT, TOKEN};
 use encoding_rs::Encoding;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Maximum number of ranges of one map.
 const RANGES: usize = 70_000;
+
+/// The first code of Unicode that stands for nothing known.
+const PRIVATE: u32 = 0xe000;
 
 /// How to read the codes of a font.
 #[derive(Debug, Default)]
@@ -23,6 +26,8 @@ pub(super) struct Font {
     encoding: Option<&'static Encoding>,
     /// Text of codes that have glyph names.
     names: HashMap<u8, String>,
+    /// Codes whose glyphs are only numbered, so that nothing says what they show.
+    numbered: HashSet<u8>,
     widths: Widths,
 }
 
@@ -40,32 +45,37 @@ impl Font {
     /// A font with this encoding and these widths.
     pub(super) fn new(composite: bool, encoding: Option<&Object>, widths: Widths) -> Self {
         let mut font = Self { wide: composite, widths, ..Self::default() };
-        match encoding {
-            Some(Object::Name(name)) if composite => font.encoding = by_name(name),
-            Some(Object::Dict(dict)) => {
-                if let Some(Object::Array(list)) = dict.get("Differences") {
-                    font.differences(list);
-                }
-            }
-            _ => {}
+        if composite && let Some(Object::Name(name)) = encoding {
+            font.encoding = by_name(name);
         }
         font
     }
 
-    fn differences(&mut self, list: &[Object]) {
+    /// Takes the names of glyphs that differ from those of the encoding.
+    pub(super) fn differences(&mut self, list: &[Object]) {
         let mut code = 0usize;
         for object in list {
             match object {
                 Object::Number(number) => code = super::lex::whole(*number),
                 Object::Name(name) => {
-                    if let (Ok(code), Some(letter)) = (u8::try_from(code), glyph(name)) {
-                        self.names.insert(code, letter);
+                    if let Ok(code) = u8::try_from(code) {
+                        if let Some(letter) = glyph(name) {
+                            self.names.insert(code, letter);
+                        } else if is_mere_number(name, code) {
+                            self.numbered.insert(code);
+                        }
                     }
                     code += 1;
                 }
                 _ => {}
             }
         }
+    }
+
+    /// Notes that nothing names the glyphs, so that codes that stand for no letter anywhere say nothing: programs
+    /// that number the glyphs of a font by their first use begin there.
+    pub(super) fn nameless(&mut self) {
+        self.numbered.extend((1..b' ').filter(|code| !code.is_ascii_whitespace()));
     }
 
     /// Reads a `ToUnicode` map.
@@ -166,11 +176,13 @@ impl Font {
             {
                 out.push_str(letter);
             } else if !self.wide {
+                unknown += code.iter().filter(|byte| self.numbered.contains(byte)).count();
                 out.push_str(&encoding_rs::WINDOWS_1252.decode_without_bom_handling(code).0);
             } else {
                 unknown += 1;
-                // Many writers use Unicode values as glyph numbers.
-                out.extend(char::from_u32(value).filter(|letter| !letter.is_control()));
+                // Many writers use Unicode values as glyph numbers. Others remain different signs.
+                let letter = char::from_u32(value).filter(|letter| !letter.is_control());
+                out.extend(letter.or_else(|| char::from_u32(PRIVATE + value)));
             }
         }
         unknown
@@ -211,7 +223,7 @@ fn by_name(name: &str) -> Option<&'static Encoding> {
 }
 
 /// Text of glyph names that are not single letters.
-const NAMES: [(&str, &str); 39] = [
+const NAMES: [(&str, &str); 41] = [
     ("space", " "),
     ("at", "@"),
     ("period", "."),
@@ -250,21 +262,39 @@ const NAMES: [(&str, &str); 39] = [
     ("fi", "fi"),
     ("fl", "fl"),
     ("ff", "ff"),
+    ("ffi", "ffi"),
+    ("ffl", "ffl"),
     ("asciitilde", "~"),
 ];
 
-/// The text of a glyph name (Adobe Glyph List; only the part that addresses need).
+/// Whether the name of a glyph is only its number in some font, such as `g12`, which says nothing. Where the number
+/// is the code of a letter, decimal or not, the code is right: so name drivers of printers and TeX their glyphs.
+fn is_mere_number(name: &str, code: u8) -> bool {
+    const BEGINNINGS: [&str; 9] = ["glyph", "index", "Index", "cid", "gid", "g", "G", "c", "C"];
+    let number = BEGINNINGS.iter().find_map(|start| name.strip_prefix(start)).unwrap_or_default();
+    let is_number = number.bytes().all(|digit| digit.is_ascii_hexdigit())
+        && number.bytes().any(|digit| digit.is_ascii_digit());
+    let is_code = |radix| u32::from_str_radix(number, radix) == Ok(u32::from(code));
+    is_number && !(code >= b' ' && (is_code(10) || is_code(16)))
+}
+
+/// The text of a glyph name (Adobe Glyph List; only the part that addresses need). Ligatures are named by their
+/// letters: `f_f_i`.
 fn glyph(name: &str) -> Option<String> {
     let base = name.split('.').next().unwrap_or(name);
-    let mut letters = base.chars();
+    letter(base).or_else(|| base.split('_').map(letter).collect())
+}
+
+fn letter(name: &str) -> Option<String> {
+    let mut letters = name.chars();
     if let (Some(letter), None) = (letters.next(), letters.next()) {
         return Some(letter.to_string());
     }
-    let hex = base.strip_prefix("uni").or_else(|| base.strip_prefix('u'));
+    let hex = name.strip_prefix("uni").or_else(|| name.strip_prefix('u'));
     if let Some(letter) =
         hex.and_then(|hex| u32::from_str_radix(hex.get(..4)?, 16).ok()).and_then(char::from_u32)
     {
         return Some(letter.to_string());
     }
-    NAMES.iter().find(|(known, _)| *known == base).map(|(_, letter)| (*letter).to_owned())
+    NAMES.iter().find(|(known, _)| *known == name).map(|(_, letter)| (*letter).to_owned())
 }

@@ -38,8 +38,6 @@ pub(super) struct Page {
     shown: String,
     /// Where the streams begin that were drawn as pages.
     pub(super) drawn: BTreeSet<usize>,
-    /// Number of codes without known text.
-    pub(super) unread: usize,
 }
 
 struct Out {
@@ -76,8 +74,12 @@ impl Page {
             placed: Placed::default(),
             shown: String::new(),
             drawn: BTreeSet::new(),
-            unread: 0,
         }
+    }
+
+    /// Whether letters were drawn that could not be told, and that may be a part of an address.
+    pub(super) fn is_unread(&self) -> bool {
+        self.placed.is_unread()
     }
 
     pub(super) fn finish(self, cx: &mut Context<'_>) {
@@ -214,7 +216,7 @@ impl Page {
     /// Draws a text; `apart` says that there is a gap before it.
     fn show(&mut self, text: &[u8], apart: bool, pen: &mut Pen<'_>) {
         self.shown.clear();
-        self.unread += pen.font().show(text, &mut self.shown);
+        let known = pen.font().show(text, &mut self.shown) == 0;
         let moved = pen.take_moved();
         let spot = pen.advance(text);
         if moved && !self.placed.on_line(&spot) {
@@ -222,9 +224,13 @@ impl Page {
         } else if moved || apart {
             self.blank();
         }
-        self.lines.text.push_str(&self.shown);
+        // A soft hyphen is drawn, as a hyphen; at the end of a line it may be none.
         self.joined.text.push_str(&self.shown);
-        self.placed.add(&self.shown, spot, moved || apart);
+        if self.shown.contains('\u{ad}') {
+            self.shown = self.shown.replace('\u{ad}', "-");
+        }
+        self.lines.text.push_str(&self.shown);
+        self.placed.add(&self.shown, known, spot, moved || apart);
     }
 
     fn blank(&mut self) {

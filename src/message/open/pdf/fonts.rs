@@ -1,7 +1,7 @@
 //! The fonts of a page.
 
 use super::super::Context;
-use super::super::packed::Stop;
+use super::super::packed::{Stop, charge};
 use super::cmap::Font;
 use super::lex::{Dict, Object};
 use super::widths::Widths;
@@ -60,8 +60,18 @@ impl Document {
         let composite = dict.name("Subtype") == Some("Type0");
         let widths = if composite { self.composite(dict, cx)? } else { self.simple(dict) };
         let mut font = Font::new(composite, encoding, widths);
-        if let Some(map) = map {
-            font.read_map(&map, cx)?;
+        if let Some(Object::Dict(encoding)) = encoding
+            && let Some(Object::Array(list)) = self.entry(encoding, "Differences")
+        {
+            // Many fonts may name the same list.
+            charge(TOKEN * list.len() as u64, cx)?;
+            font.differences(list);
+        }
+        match map {
+            Some(map) => font.read_map(&map, cx)?,
+            // Other kinds of fonts have an encoding of their own, with codes for ligatures and the like.
+            None if dict.name("Subtype") == Some("TrueType") && encoding.is_none() => font.nameless(),
+            None => {}
         }
         Ok(font)
     }

@@ -3,6 +3,7 @@
 //! read as one word, for several ideas of close, and in the order of the places too.
 
 use super::pen::Spot;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Maximum number of pieces that are compared with each other.
@@ -22,6 +23,10 @@ const TWICE: f64 = 0.2;
 /// Letters of a piece that may be a part of a word with wide spacing, and the number of such pieces.
 const SHORT: (usize, usize) = (2, 6);
 
+/// Letters of a piece of unknown ones that may be a sign before a line or the like, and the number of different
+/// such pieces from which they may be the letters of an address.
+const SIGN: (usize, usize) = (2, 6);
+
 /// What stands between local part and domain in the ways to write an address.
 const SIGNS: [char; 5] = ['@', '＠', '﹫', '=', '%'];
 
@@ -30,6 +35,8 @@ const SIGNS: [char; 5] = ['@', '＠', '﹫', '=', '%'];
 struct Piece {
     text: Range<usize>,
     spot: Spot,
+    /// Whether all its letters are known.
+    known: bool,
     /// The lines as they were drawn have a break within this text, or none before it.
     differs: bool,
 }
@@ -41,6 +48,9 @@ pub(super) struct Placed {
     pieces: Vec<Piece>,
     /// The last text that was drawn, which may be a part of the last piece.
     last: Option<(Range<usize>, Spot)>,
+    /// Short pieces of unknown letters, and whether there was a longer one, or one beside known letters.
+    signs: BTreeSet<String>,
+    unread: bool,
 }
 
 /// The gap between two texts on one line, in parts of the size of the font; `None` if they are on two.
@@ -73,8 +83,14 @@ impl Placed {
         self.pieces.len() >= PIECES
     }
 
-    /// Adds a text. `broken` says that it is apart from the one before in the lines as they are drawn.
-    pub(super) fn add(&mut self, text: &str, spot: Spot, broken: bool) {
+    /// Whether there were unknown letters that may be a part of an address. A few signs that stand alone are not:
+    /// the dots before the items of a list, marks in a form.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread || self.signs.len() >= SIGN.1
+    }
+
+    /// Adds a text; `known` says whether all its letters are. `broken` says that it is apart from the one before in the lines as they are drawn.
+    pub(super) fn add(&mut self, text: &str, known: bool, spot: Spot, broken: bool) {
         if text.is_empty() {
             return;
         }
@@ -94,8 +110,9 @@ impl Placed {
             piece.spot.to = spot.to;
             piece.spot.em = piece.spot.em.max(spot.em);
             piece.differs |= broken;
+            piece.known &= known;
         } else {
-            self.pieces.push(Piece { text: range.clone(), spot, differs: !broken });
+            self.pieces.push(Piece { text: range.clone(), spot, known, differs: !broken });
         }
         self.last = Some((range, spot));
     }
@@ -108,6 +125,14 @@ impl Placed {
                 self.line(line, false, out);
             }
             self.sorted(out);
+        }
+        for piece in self.pieces.iter().filter(|piece| !piece.known) {
+            let text = &self.text[piece.text.clone()];
+            if text.chars().nth(SIGN.0).is_some() {
+                self.unread = true;
+            } else if self.signs.len() < SIGN.1 {
+                self.signs.insert(text.to_owned());
+            }
         }
         self.text.clear();
         self.pieces.clear();
