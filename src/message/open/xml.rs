@@ -1,7 +1,12 @@
 //! The visible text of XML documents (OOXML, ODF): runs are joined as the programs join them; paragraphs,
 //! cells and line breaks are kept apart; white space between tags is dropped.
 
-use memchr::{memchr, memchr2};
+mod lines;
+#[cfg(test)]
+mod tests;
+
+use lines::Lines;
+use memchr::{memchr, memchr2, memmem};
 
 /// Longest tag or reference; of a longer one the beginning is used.
 const TAG: usize = 256;
@@ -23,9 +28,9 @@ const INLINE: [&str; 14] = [
     "bookmark-start",
     "rPr",
 ];
-/// Elements whose end ends a line.
+/// Elements whose end ends a line. What precedes one in the same run or paragraph, as in a text box, ends at its
+/// beginning.
 const BLOCKS: [&str; 9] = ["p", "h", "si", "is", "c", "tc", "table-cell", "rPh", "comment"];
-
 #[derive(Debug, Default)]
 enum State {
     #[default]
@@ -48,13 +53,13 @@ pub(super) struct VisibleText {
     text: bool,
     /// Inside an element that contains only text.
     run: bool,
-    out: Vec<u8>,
+    lines: Lines,
 }
 
 impl VisibleText {
     /// Takes the next octets, in UTF-8; returns the text they show.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> &[u8] {
-        self.out.clear();
+        self.lines.begin_piece();
         let mut rest = bytes;
         while let Some(&first) = rest.first() {
             let used = match self.state {
@@ -68,7 +73,7 @@ impl VisibleText {
             }
             rest = &rest[used.max(1)..];
         }
-        &self.out
+        self.lines.end_piece()
     }
 
     /// Takes text up to the next tag or reference; returns how many octets.
@@ -143,7 +148,7 @@ impl VisibleText {
     fn marked(&mut self, byte: u8) {
         let comment = self.word.starts_with(b"!--");
         if !comment {
-            self.out.push(byte);
+            self.lines.show(&[byte]);
         }
         self.word.push(byte);
         let end: &[u8] = if comment { b"-->" } else { b"]]>" };
@@ -152,7 +157,7 @@ impl VisibleText {
             self.word.clear();
             self.state = State::Text;
             if !comment {
-                self.out.push(b'\n');
+                self.lines.end();
             }
         } else if self.word.len() > TAG {
             self.word.drain(start..TAG - 8);
@@ -166,17 +171,18 @@ impl VisibleText {
             }
             return;
         }
-        self.out.append(&mut self.blanks);
-        self.out.extend_from_slice(bytes);
+        self.lines.blank(&self.blanks);
+        self.blanks.clear();
+        self.lines.show(bytes);
         self.text = true;
     }
 
     /// White space alone counts if it fills a run or is within one line.
     fn end_text(&mut self) {
-        let mut blanks = std::mem::take(&mut self.blanks);
-        if self.run || !blanks.contains(&b'\n') {
-            self.out.append(&mut blanks);
+        if self.run || !self.blanks.contains(&b'\n') {
+            self.lines.blank(&self.blanks);
         }
+        self.blanks.clear();
     }
 
     fn reference(&mut self, name: &[u8]) {
@@ -214,58 +220,57 @@ impl VisibleText {
         let ends_line = ((closing || empty) && BLOCKS.contains(&name))
             || (closing && self.text && !INLINE.contains(&name));
         match name {
-            "br" | "cr" | "line-break" | "rPh" if !closing => self.out.push(b'\n'),
-            "tab" | "ptab" if !closing => self.out.push(b'\t'),
-            "s" if empty => self.out.push(b' '),
-            "noBreakHyphen" if !closing => self.out.push(b'-'),
-            _ if ends_line => self.out.push(b'\n'),
+            "br" | "cr" | "line-break" | "rPh" if !closing => self.lines.end(),
+            "tab" | "ptab" if !closing => self.lines.blank(b"\t"),
+            "s" if empty => self.lines.blank(b" "),
+            "noBreakHyphen" if !closing => self.lines.show(b"-"),
+            "sym" if !closing => self.symbol(tag),
+            _ if is_gap(name) && closing => self.lines.leave(),
+            _ if is_gap(name) && empty => self.lines.pass_over(),
+            _ if is_gap(name) => self.lines.enter(),
+            _ if ends_line => self.lines.end(),
+            // Only where something stands before it: an end of a line more changes nothing else.
+            _ if !closing && BLOCKS.contains(&name) => self.lines.end_shown(),
             _ => {}
         }
         self.run = !closing && !empty && matches!(name, "t" | "delText" | "instrText");
         self.text = false;
     }
+
+    /// A character of a font: shown as such, unless the font has pictures in place of letters.
+    fn symbol(&mut self, tag: &[u8]) {
+        let value = |name: &[u8]| {
+            let from = memmem::find(tag, name)? + name.len();
+            std::str::from_utf8(tag.get(from..)?.split(|&byte| byte == b'"').next()?).ok()
+        };
+        let pictures = value(b"font=\"").is_none_or(|font| font.contains("dings") || font == "Symbol");
+        let code = value(b"char=\"").and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        // Fonts of symbols have their codes from U+F000 on.
+        let code = code.map(|code| if (0xf020..0xf100).contains(&code) { code - 0xf000 } else { code });
+        match code.and_then(char::from_u32).filter(|letter| !pictures && !letter.is_control()) {
+            Some(letter) => self.lines.show(letter.encode_utf8(&mut [0; 4]).as_bytes()),
+            None => self.lines.pass_over(),
+        }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shown(xml: &str, size: usize) -> String {
-        let mut machine = VisibleText::default();
-        let mut out = Vec::new();
-        xml.as_bytes().chunks(size).for_each(|chunk| out.extend_from_slice(machine.feed(chunk)));
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn runs_are_joined_and_paragraphs_are_not() {
-        for (xml, text) in [
-            (
-                "<w:p><w:r><w:t>user@</w:t></w:r><w:r><w:rPr><w:b/></w:rPr><w:t>x.jp</w:t></w:r></w:p><w:p>",
-                "user@x.jp\n",
-            ),
-            (
-                "<w:p>\n  <w:r>\n <w:t>user</w:t>\n </w:r>\n <w:r>\n <w:t>@x.jp</w:t></w:r></w:p>",
-                "user@x.jp\n",
-            ),
-            ("<w:r><w:t>list</w:t><w:br/><w:t>a@x.jp</w:t><w:tab/></w:r>", "list\na@x.jp\t"),
-            ("<w:t xml:space=\"preserve\"> </w:t><w:t>a</w:t>", " a"),
-            (
-                "<si><r><t>a&#64;</t></r><r><t>x&amp;</t></r><rPh sb=\"0\"><t>ka</t></rPh></si>",
-                "a@x&\nka\n\n",
-            ),
-            ("<a:p><a:r><a:t>a@</a:t></a:r><a:r><a:t>x.jp</a:t></a:r></a:p>", "a@x.jp\n"),
-            (
-                "<text:p>to <text:span>a@</text:span><text:span>x.jp</text:span><text:s/>b</text:p>",
-                "to a@x.jp b\n",
-            ),
-            ("<dc:title>foo</dc:title><dc:creator>a@x.jp</dc:creator>", "foo\na@x.jp\n"),
-            ("<!-- a --><x><![CDATA[a@x]]></x>", "a@x]]>\n"),
-            ("<row><c><v>1</v></c><c><v>a@x.jp</v></c></row>", "1\n\na@x.jp\n\n"),
-        ] {
-            for size in [1, 3, 1_000] {
-                assert_eq!(shown(xml, size), text, "{xml} by {size}");
-            }
-        }
+/// Elements in whose place the programs show something other than letters of the line: pictures, shapes, boxes,
+/// marks of notes, readings above letters, fields to fill in.
+fn is_gap(name: &str) -> bool {
+    match name.len() {
+        2 => name == "rt",
+        4 => matches!(name, "pict" | "note" | "list"),
+        5 => matches!(name, "pgNum" | "oMath" | "frame" | "image" | "table"),
+        6 => name == "object",
+        7 => matches!(name, "drawing" | "textbox"),
+        8 => name == "text-box",
+        9 => matches!(name, "separator" | "ruby-text"),
+        10 => name == "endnoteRef",
+        11 => matches!(name, "footnoteRef" | "txbxContent"),
+        12 => name == "custom-shape",
+        13 => name == "note-citation",
+        16 => matches!(name, "endnoteReference" | "AlternateContent"),
+        17 => name == "footnoteReference",
+        _ => false,
     }
 }
