@@ -46,6 +46,8 @@ pub(super) enum Reader {
     Cms,
     Rtf,
     Pdf,
+    /// The texts of a picture, without the picture.
+    Png,
 }
 
 const fn opened(
@@ -69,7 +71,8 @@ const fn closed(
 }
 
 const ARCHIVE: &str = "an archive of a kind that is not opened";
-const PICTURE: &str = "a picture; text in its properties (EXIF, XMP) is found, what it shows is not";
+const PICTURE: &str =
+    "a picture; text in its properties (EXIF, XMP, the texts of PNG) is found, what it shows is not";
 const MEDIA: &str = "sound, video, fonts";
 
 /// All formats, in the order in which they are tried.

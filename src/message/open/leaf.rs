@@ -5,7 +5,7 @@ use super::formats::{self, Reader, Treatment};
 use super::parts::Inner;
 use super::spool::{Spool, SpoolReader};
 use super::text::TextLeaf;
-use super::{Context, DEPTH, Kind, SPENT, cms, packed, pdf, rtf, seven, tar, tnef, zip};
+use super::{Context, DEPTH, Kind, SPENT, cms, packed, pdf, png, rtf, seven, tar, tnef, zip};
 use crate::message::charset::Charset;
 use crate::message::inspect::Tnef;
 use crate::message::walk::{Encoding, Part};
@@ -15,6 +15,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Bytes gathered before the type of a leaf is decided, and in which an HTML page may declare its character
 /// set.
 const HEAD: usize = 1_024;
+
+/// Maximum number of containers that wait to be opened, as each may keep a file open.
+const PENDING: usize = 1_000;
 
 /// What is known of a leaf before its content.
 #[derive(Clone, Debug)]
@@ -130,6 +133,12 @@ enum Body {
         stream: usize,
         kept: Option<(Reader, Spool)>,
     },
+    /// A picture, searched as octets, and its texts.
+    Picture {
+        stream: usize,
+        chunks: png::Chunks,
+        texts: Option<Spool>,
+    },
 }
 
 /// The type that the first bytes indicate.
@@ -138,6 +147,7 @@ enum Sort {
     Text(Kind),
     Calendar,
     Message,
+    Picture,
     /// Neither text nor opened: searched as octets, and named if it can contain text.
     Octets(Option<&'static str>),
 }
@@ -160,6 +170,7 @@ impl Leaf {
             Body::Text(text) => text.is_heavy(),
             Body::Message(_) => true,
             Body::Stored { kept, .. } => kept.is_some(),
+            Body::Picture { texts, .. } => texts.is_some(),
         }
     }
 
@@ -200,6 +211,14 @@ impl Leaf {
                     spool.write(bytes);
                 }
             }
+            Body::Picture { stream, chunks, texts } => {
+                cx.sink.content(*stream, bytes);
+                let mut picked = Vec::new();
+                chunks.feed(bytes, &mut picked);
+                if !picked.is_empty() {
+                    texts.get_or_insert_with(Spool::new).write(&picked);
+                }
+            }
         }
     }
 
@@ -227,6 +246,11 @@ impl Leaf {
                     kept: Some((reader, Spool::new())),
                 }
             }
+            Sort::Picture => Body::Picture {
+                stream: cx.sink.open(&info.place, info.form, Kind::Bytes),
+                chunks: png::Chunks::default(),
+                texts: None,
+            },
             Sort::Octets(why) => {
                 if let Some(why) = why {
                     cx.opaque(&info.path, info.label(), why);
@@ -254,8 +278,13 @@ impl Leaf {
             Body::Stored { stream, kept } => {
                 cx.sink.close(stream);
                 if let Some((reader, spool)) = kept {
-                    let container = Pending { info, reader, spool };
-                    if cx.budget.is_inside() { container.open(cx) } else { container.wait(cx) }
+                    Pending { info, reader, spool }.complete(cx);
+                }
+            }
+            Body::Picture { stream, texts, .. } => {
+                cx.sink.close(stream);
+                if let Some(spool) = texts {
+                    Pending { info, reader: Reader::Png, spool }.complete(cx);
                 }
             }
         }
@@ -271,6 +300,12 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    /// Opens it, or defers that.
+    fn complete(self, cx: &mut Context<'_>) {
+        let many = cx.pending.len() >= PENDING;
+        if many || cx.budget.is_inside() { self.open(cx) } else { self.wait(cx) }
+    }
+
     /// Defers opening until the whole message is there, when it delays nobody. All deferred containers share
     /// a limit on memory.
     fn wait(mut self, cx: &mut Context<'_>) {
@@ -316,6 +351,7 @@ fn read(info: &Info, reader: Reader, file: &mut SpoolReader, cx: &mut Context<'_
         Reader::Cms => cms::open(info, file, cx),
         Reader::Rtf => rtf::open(info, file, cx),
         Reader::Pdf => pdf::open(info, file, cx),
+        Reader::Png => png::open(info, file, cx),
         Reader::Tnef => {
             let state = tnef::open(info, file, cx);
             note_tnef(state, cx);
@@ -358,6 +394,9 @@ fn sort(info: &Info, head: &[u8]) -> Sort {
     let cms_named = info.content_type.ends_with("pkcs7-mime") || info.ends_with(&[".p7m", ".p7z"]);
     if !signature && (cms::is_cms(head) || (cms_named && head.first() == Some(&0x30))) {
         return Sort::Open(Reader::Cms);
+    }
+    if head.starts_with(png::SIGNATURE) {
+        return Sort::Picture;
     }
     match found.map(|format| (format.treatment, format.note)) {
         Some((Treatment::Named, why)) => return Sort::Octets(Some(why)),

@@ -7,7 +7,7 @@
 //! * [`text`] decodes text, and [`readings`] decodes it in other plausible ways; [`written`] finds addresses
 //!   in text; [`calendar`]; [`pgp`]
 //! * [`sheet`] extracts the first rows of a workbook for a preview
-//! * [`zip`], [`packed`] files, [`tar`], [`seven`], [`tnef`], [`cms`], [`rtf`], [`pdf`]: read from a
+//! * [`zip`], [`packed`] files, [`tar`], [`seven`], [`tnef`], [`cms`], [`rtf`], [`pdf`], [`png`]: read from a
 //!   [`spool`]
 
 mod budget;
@@ -20,6 +20,7 @@ mod packed;
 mod parts;
 mod pdf;
 mod pgp;
+mod png;
 mod readings;
 mod rtf;
 mod seven;

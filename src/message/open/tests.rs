@@ -1,5 +1,7 @@
 //! The facts that the inspection collects from messages as the usual clients write them.
 
+mod inner;
+
 use super::*;
 use crate::message::Address;
 use crate::message::inspect::{Encrypted, Tnef};

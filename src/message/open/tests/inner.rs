@@ -1,0 +1,79 @@
+//! What is read of files within files, told by the text that reaches the search.
+
+use super::attached;
+use crate::message::Header;
+use crate::message::inspect::BodyFacts;
+use crate::message::open::{Inspector, Kind, TextSink};
+use crate::message::walk::{Limits, Walker};
+use bytes::Bytes;
+use std::io::Write;
+
+/// Keeps all streams, each with its place.
+#[derive(Default)]
+struct Kept(Vec<(String, Kind, Vec<u8>)>);
+
+impl TextSink for Kept {
+    fn open(&mut self, place: &str, _: &'static str, kind: Kind) -> usize {
+        self.0.push((place.to_owned(), kind, Vec::new()));
+        self.0.len() - 1
+    }
+    fn content(&mut self, stream: usize, bytes: &[u8]) {
+        self.0[stream].2.extend_from_slice(bytes);
+    }
+    fn close(&mut self, _: usize) {}
+    fn header(&mut self, _: &str, _: &[u8]) {}
+    fn stray(&mut self, _: &[u8]) {}
+}
+
+/// The facts, and the streams that hold `text`.
+fn read(message: &str, text: &str) -> (BodyFacts, Vec<(String, Kind)>) {
+    let read = |size: usize| {
+        let at = message.find("\r\n\r\n").unwrap() + 2;
+        let header = Header::parse(Bytes::copy_from_slice(&message.as_bytes()[..at])).unwrap();
+        let mut inspector = Inspector::new(Kept::default());
+        let mut walker = Walker::new(&header, Limits::default(), &mut inspector).unwrap();
+        for piece in message.as_bytes()[at..].chunks(size) {
+            walker.feed(piece, &mut inspector).unwrap();
+        }
+        walker.finish(&mut inspector).unwrap();
+        let (facts, kept) = inspector.finish();
+        let with =
+            kept.0.into_iter().filter(|(_, _, bytes)| memchr::memmem::find(bytes, text.as_bytes()).is_some());
+        (facts, with.map(|(place, kind, _)| (place, kind)).collect::<Vec<_>>())
+    };
+    let whole = read(message.len());
+    for size in [7, 1_000] {
+        assert_eq!(read(size).1, whole.1, "by {size}");
+    }
+    whole
+}
+
+fn deflated(text: &str) -> Vec<u8> {
+    let mut writer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    writer.write_all(text.as_bytes()).unwrap();
+    writer.finish().unwrap()
+}
+
+#[test]
+fn texts_of_pictures() {
+    let chunk = |kind: &str, data: &[u8]| {
+        [&u32::try_from(data.len()).unwrap().to_be_bytes()[..], kind.as_bytes(), data, b"a1b2"].concat()
+    };
+    let packed = deflated("to tanaka@example.jp");
+    for text in [
+        chunk("tEXt", b"Author\0to tanaka@example.jp"),
+        chunk("zTXt", &[b"Comment\0\0", &packed[..]].concat()),
+        chunk("iTXt", &[b"Comment\0\x01\0ja\0x\0", &packed[..]].concat()),
+        chunk("iTXt", b"Comment\0\0\0\0\0to tanaka@example.jp"),
+        chunk("tEXt", b"Software\0to tanaka@example.jp\x01\x02\0"),
+    ] {
+        let picture =
+            [&b"\x89PNG\r\n\x1a\n"[..], &chunk("IHDR", &[0; 13]), &text, &chunk("IEND", b"")].concat();
+        let (facts, found) = read(&attached("image/png; name=a.png", &picture), "to tanaka@example.jp");
+        assert!(found.iter().any(|(place, _)| place.ends_with("text of the picture")), "{found:?}");
+        assert!(facts.opaque.is_empty() && facts.problems.is_empty(), "{facts:?}");
+        for end in 0..picture.len() {
+            read(&attached("image/png", &picture[..end]), "x");
+        }
+    }
+}
