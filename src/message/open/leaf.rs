@@ -66,6 +66,12 @@ impl Info {
         }
     }
 
+    /// Whether it is declared to be in a set of two octets or more a letter, without a mark.
+    fn is_wide(&self) -> bool {
+        let named = self.charset.as_ref().and_then(|label| Charset::named(label.trim().as_bytes()));
+        named.is_some_and(Charset::is_wide)
+    }
+
     /// What to call it in a list.
     pub(super) fn label(&self) -> &str {
         if self.name.is_empty() { &self.content_type } else { &self.name }
@@ -232,6 +238,10 @@ impl Leaf {
                 Body::Stored { stream: cx.sink.open(&info.place, info.form, Kind::Bytes), kept: None }
             }
             Sort::Text(kind) => {
+                // A packed or encrypted file, whatever its name says.
+                if !info.is_wide() && is_scrambled(&self.head) {
+                    cx.opaque(&info.path, info.label(), formats::UNKNOWN);
+                }
                 Body::Text(Box::new(TextLeaf::new(info.clone(), kind, false, &self.head, cx)))
             }
             Sort::Calendar => {
@@ -427,6 +437,14 @@ fn sort(info: &Info, head: &[u8]) -> Sort {
     Sort::Octets((!printer && !media).then_some(formats::UNKNOWN))
 }
 
+/// Whether these octets cannot be text in any usual set: many are control characters, and more of them than zeros,
+/// of which UTF-16 has many. A few come with the text of careless programs.
+fn is_scrambled(head: &[u8]) -> bool {
+    let zeros = head.iter().filter(|&&byte| byte == 0).count();
+    let controls = head.iter().filter(|&&byte| !is_of_text(byte)).count();
+    Charset::by_mark(head).is_none() && controls > (2 * zeros).max(3) && controls * 32 > head.len()
+}
+
 /// Text can begin with `BM`, `ID3` and other signatures too, so a leaf is binary only if it has octets that
 /// text does not have. RTF and PDF have signatures that text does not begin with.
 fn is_binary(head: &[u8]) -> bool {
@@ -436,5 +454,9 @@ fn is_binary(head: &[u8]) -> bool {
 
 /// No control characters except those of text; ISO-2022-JP uses ESC.
 fn looks_like_text(head: &[u8]) -> bool {
-    head.iter().all(|&byte| byte >= 0x20 || matches!(byte, b'\t' | b'\r' | b'\n' | 0x0c | 0x1b | 0x0e | 0x0f))
+    head.iter().all(|&byte| is_of_text(byte))
+}
+
+fn is_of_text(byte: u8) -> bool {
+    byte >= 0x20 || matches!(byte, b'\t' | b'\r' | b'\n' | 0x0c | 0x1b | 0x0e | 0x0f)
 }

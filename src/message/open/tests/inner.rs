@@ -1,10 +1,11 @@
 //! What is read of files within files, told by the text that reaches the search.
 
-use super::attached;
+use super::{STANDARD, attached};
 use crate::message::Header;
 use crate::message::inspect::BodyFacts;
 use crate::message::open::{Inspector, Kind, TextSink};
 use crate::message::walk::{Limits, Walker};
+use base64::Engine;
 use bytes::Bytes;
 use std::io::Write;
 
@@ -75,5 +76,29 @@ fn texts_of_pictures() {
         for end in 0..picture.len() {
             read(&attached("image/png", &picture[..end]), "x");
         }
+    }
+}
+
+#[test]
+fn what_is_no_text_is_named_whatever_its_name() {
+    let noise = deflated(&(0..2_000).map(|n| format!("{:x}", n * 7_919)).collect::<String>());
+    for name in ["content.xml", "page.html", "a.svg"] {
+        let (facts, _) = read(&attached(&format!("application/octet-stream; name={name}"), &noise), "x");
+        assert_eq!(facts.opaque.len(), 1, "{name}: {facts:?}");
+    }
+    let bytes = STANDARD.encode(&noise);
+    let declared = format!(
+        "Content-Type: application/xml; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{bytes}"
+    );
+    assert_eq!(read(&declared, "x").0.opaque.len(), 1);
+    let wide: Vec<u8> = "<p>上下左右 判</p>".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let bytes = STANDARD.encode(&wide);
+    let declared = format!(
+        "Content-Type: text/html; charset=utf-16le\r\nContent-Transfer-Encoding: base64\r\n\r\n{bytes}"
+    );
+    assert!(read(&declared, "x").0.opaque.is_empty());
+    for text in ["<p>a \u{b}b \u{1}c</p> and much more text than this", "<p>\u{1b}$B$\"\u{1b}(B</p>"] {
+        let (facts, _) = read(&attached("text/html", text.as_bytes()), "x");
+        assert!(facts.opaque.is_empty(), "{facts:?}");
     }
 }
