@@ -98,7 +98,13 @@ pub const FORMATS: &[Format] = &[
         &[(0, b"BEGIN:VCALENDAR")],
         "text; who is invited is a fact of its own",
     ),
-    opened("mail", &["eml", "mht", "mhtml", "nws"], None, &[], "every header and part of it"),
+    opened(
+        "mail",
+        &["eml", "mht", "mhtml", "nws", "mbox", "emlx"],
+        None,
+        &[],
+        "every header and part of each message in it; a text that begins as mail is read as mail too",
+    ),
     opened(
         "winmail.dat (TNEF)",
         &["winmail.dat"],

@@ -2,6 +2,7 @@
 //! arrives; containers are spooled and opened when they are complete.
 
 use super::formats::{self, Reader, Treatment};
+use super::mailbox::{self, Layout, Mailbox};
 use super::parts::Inner;
 use super::spool::{Spool, SpoolReader};
 use super::text::TextLeaf;
@@ -134,6 +135,8 @@ enum Body {
     Undecided,
     Text(Box<TextLeaf>),
     Message(Box<Inner>),
+    /// Mail by its first octets alone: read as mail, and as text in case a reader shows it as such.
+    Mail(Box<TextLeaf>, Box<Mailbox>),
     /// Searched as octets; perhaps spooled to be opened.
     Stored {
         stream: usize,
@@ -153,6 +156,7 @@ enum Sort {
     Text(Kind),
     Calendar,
     Message,
+    Mail(Layout),
     Picture,
     /// Neither text nor opened: searched as octets, and named if it can contain text.
     Octets(Option<&'static str>),
@@ -172,9 +176,11 @@ impl Leaf {
     /// Whether it may be a container, so that finishing it takes a while.
     pub(super) fn is_heavy(&self) -> bool {
         match &self.body {
-            Body::Undecided => matches!(sort(&self.info, &self.head), Sort::Open(_) | Sort::Message),
+            Body::Undecided => {
+                matches!(sort(&self.info, &self.head), Sort::Open(_) | Sort::Message | Sort::Mail(_))
+            }
             Body::Text(text) => text.is_heavy(),
-            Body::Message(_) => true,
+            Body::Message(_) | Body::Mail(..) => true,
             Body::Stored { kept, .. } => kept.is_some(),
             Body::Picture { texts, .. } => texts.is_some(),
         }
@@ -196,7 +202,7 @@ impl Leaf {
 
     fn content(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
         let kind = match &self.body {
-            Body::Text(text) => text.kind(),
+            Body::Text(text) | Body::Mail(text, _) => text.kind(),
             _ => Kind::Bytes,
         };
         let room = if self.info.is_document() {
@@ -211,6 +217,10 @@ impl Leaf {
             Body::Undecided => {}
             Body::Text(text) => text.feed(bytes, cx),
             Body::Message(inner) => inner.feed(bytes, cx),
+            Body::Mail(text, mail) => {
+                text.feed(bytes, cx);
+                mail.feed(bytes, cx);
+            }
             Body::Stored { stream, kept } => {
                 cx.sink.content(*stream, bytes);
                 if let Some((_, spool)) = kept {
@@ -231,7 +241,7 @@ impl Leaf {
     fn decide(&mut self, cx: &mut Context<'_>) {
         let info = &self.info;
         let sort = sort(info, &self.head);
-        let too_deep = info.depth >= DEPTH && matches!(sort, Sort::Open(_) | Sort::Message);
+        let too_deep = info.depth >= DEPTH && matches!(sort, Sort::Open(_) | Sort::Message | Sort::Mail(_));
         self.body = match sort {
             _ if too_deep => {
                 cx.too_deep(info, info.label());
@@ -248,6 +258,10 @@ impl Leaf {
                 Body::Text(Box::new(TextLeaf::new(info.clone(), Kind::Text, true, &self.head, cx)))
             }
             Sort::Message => Body::Message(Box::new(Inner::new(&info.place, info.depth + 1, false, cx))),
+            Sort::Mail(layout) => {
+                let text = TextLeaf::new(info.clone(), Kind::Text, false, &self.head, cx);
+                Body::Mail(Box::new(text), Box::new(Mailbox::new(layout, &info.place, info.depth)))
+            }
             Sort::Open(reader) => {
                 // RTF is text too, and is also searched as such, with its escapes undone.
                 let kind = if reader == Reader::Rtf { Kind::Text } else { Kind::Bytes };
@@ -285,6 +299,10 @@ impl Leaf {
             Body::Undecided => {}
             Body::Text(text) => text.finish(cx),
             Body::Message(inner) => inner.finish(cx),
+            Body::Mail(text, mail) => {
+                text.finish(cx);
+                mail.finish(cx);
+            }
             Body::Stored { stream, kept } => {
                 cx.sink.close(stream);
                 if let Some((reader, spool)) = kept {
@@ -420,6 +438,9 @@ fn sort(info: &Info, head: &[u8]) -> Sort {
     }
     if info.is_message() {
         return Sort::Message;
+    }
+    if let Some(layout) = mailbox::layout(head) {
+        return Sort::Mail(layout);
     }
     if info.is_html() {
         return Sort::Text(Kind::Html);

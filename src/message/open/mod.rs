@@ -4,6 +4,7 @@
 //! * [`budget`] limits the total cost
 //! * [`parts`] the type of each part, by its header
 //! * [`leaf`] the type of a leaf, by its first bytes; [`formats`] the table of formats
+//! * [`mailbox`] mail that is kept as text
 //! * [`text`] decodes text, and [`readings`] decodes it in other plausible ways; [`written`] finds addresses
 //!   in text; [`calendar`]; [`pgp`]
 //! * [`sheet`] extracts the first rows of a workbook for a preview
@@ -16,6 +17,7 @@ mod cms;
 pub mod formats;
 mod leaf;
 mod lzfu;
+mod mailbox;
 mod packed;
 mod parts;
 mod pdf;

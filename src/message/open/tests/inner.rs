@@ -55,6 +55,64 @@ fn deflated(text: &str) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
+const PAGE: &str = "<html><p>to tanaka<wbr>@example.jp</p></html>";
+
+fn mail() -> String {
+    let body = STANDARD.encode(PAGE);
+    format!(
+        "From: a@x.jp\nTo: b@y.jp\nSubject: hi\nMIME-Version: 1.0\nContent-Type: text/html; charset=utf-8\n\
+         Content-Transfer-Encoding: base64\n\n{body}\n"
+    )
+}
+
+#[test]
+fn mail_under_another_name() {
+    let mail = mail();
+    let plain = "From: a@x.jp\nTo: b@y.jp\n\nFrom here on, and\n\nFrom Monday it is\n";
+    for text in [
+        mail.clone(),
+        format!("\u{feff}{mail}"),
+        format!("From - Mon Jun  1 10:00:00 2026\n{mail}\n"),
+        format!(
+            "From a@x.jp Mon Jun  1 10:00:00 2026\n{plain}\nFrom a@x.jp Mon Jun  1 10:00:00 2026\n{mail}\n"
+        ),
+        format!("{}\n{mail}<?xml version=\"1.0\"?><plist/>", mail.len()),
+    ] {
+        for name in ["x.mbox", "x.emlx", "message", "mail.txt"] {
+            // A length counts each octet, so such a file is as it is written.
+            let counted = text.starts_with(char::is_numeric);
+            for text in [text.clone(), if counted { text.clone() } else { text.replace('\n', "\r\n") }] {
+                let message = attached(&format!("application/octet-stream; name={name}"), text.as_bytes());
+                let (facts, found) = read(&message, PAGE);
+                assert!(found.iter().any(|(_, kind)| *kind == Kind::Html), "{name}: {text} {found:?}");
+                assert!(facts.opaque.is_empty() && facts.over_budget.is_empty(), "{facts:?}");
+                // What a reader of the text itself sees is read as well.
+                assert!(
+                    read(&message, "Content-Transfer-Encoding: base64")
+                        .1
+                        .iter()
+                        .any(|(_, kind)| *kind == Kind::Text)
+                );
+            }
+        }
+    }
+    // Quoted mail is text, and holds nothing up, whatever of it is quoted.
+    for quoted in [
+        "From: x@y.jp\nTo: b@c.jp\nSubject: hi\n\nText\n".to_owned(),
+        mail.lines().take(4).map(|line| format!("{line}\n")).collect(),
+        format!("{plain}\n-----Original Message-----\n{mail}"),
+        "Received: from a by b\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\nTo: b@y.jp\n\nWhat is this?\n"
+            .to_owned(),
+    ] {
+        let (facts, found) = read(&format!("Content-Type: text/plain\r\n\r\n{quoted}\r\n"), "To: b@");
+        assert!(found.iter().any(|(_, kind)| *kind == Kind::Text), "{quoted}");
+        assert!(facts.opaque.is_empty() && facts.problems.is_empty() && facts.over_budget.is_empty(), "{quoted} {facts:?}");
+    }
+    let prose = "From: what I heard\nTo: my surprise\nDate: none\n\nhello";
+    let (_, found) = read(&format!("Content-Type: text/plain\r\n\r\n{prose}\r\n"), "hello");
+    assert_eq!(found.len(), 1, "prose is no mail");
+}
+
 #[test]
 fn texts_of_pictures() {
     let chunk = |kind: &str, data: &[u8]| {
