@@ -38,6 +38,8 @@ pub struct Format {
 pub(super) enum Reader {
     Zip,
     Gzip,
+    /// Deflated without a head, as draw.io keeps its pages.
+    Deflate,
     Xz,
     Lzma,
     Tar,
@@ -82,7 +84,7 @@ pub const FORMATS: &[Format] = &[
         &["txt", "csv", "tsv", "json", "md", "log"],
         None,
         &[],
-        "in its character set; encoded blocks in it are files of their own",
+        "in its character set; encoded blocks in it (uuencode, base64) are files of their own",
     ),
     opened(
         "HTML, XML, SVG",
@@ -237,6 +239,35 @@ pub(super) fn has_pdf(head: &[u8]) -> bool {
             || rest.len() <= 8 && head.len() > 1_000
     };
     memmem::find_iter(head, b"%PDF-").any(begins)
+}
+
+/// Whether a file begins here whose text is worth a search, by a signature that does not occur by chance.
+pub(super) fn is_sure(head: &[u8]) -> bool {
+    if head.starts_with(super::png::SIGNATURE) {
+        return true;
+    }
+    let begins = |(at, start): &(usize, &[u8])| {
+        start.len() >= 3
+            && head.get(*at..).is_some_and(|rest| rest.starts_with(start))
+            && confirms(start, head)
+    };
+    let worth = |format: &&Format| format.reader.is_some() || format.treatment == Named;
+    FORMATS.iter().filter(worth).any(|format| format.starts.iter().any(begins))
+}
+
+/// Whether the octets after a short signature are those of its format.
+fn confirms(start: &[u8], head: &[u8]) -> bool {
+    match start {
+        // Flags that are in use.
+        [0x1f, 0x8b, 8] => head.get(3).is_some_and(|flags| flags & 0xe0 == 0),
+        // The size, or that it is not known.
+        [0x5d, 0, 0] => {
+            matches!(head.get(8..14), Some([0xff, 0xff, 0xff, 0xff, 0xff, 0] | [_, _, 0, 0, 0, 0]))
+        }
+        b"BZh" => matches!(head.get(3..10), Some([b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y'])),
+        b"-lh" | b"-lz" => head.get(6) == Some(&b'-'),
+        _ => true,
+    }
 }
 
 /// The table as the manual prints it.

@@ -167,6 +167,12 @@ impl Leaf {
         Self { info, head: Vec::new(), body: Body::Undecided }
     }
 
+    /// A leaf that this reader opens, whatever its first bytes are.
+    pub(super) fn packed(info: Info, reader: Reader, cx: &mut Context<'_>) -> Self {
+        let stream = cx.sink.open(&info.place, info.form, Kind::Bytes);
+        Self { info, head: Vec::new(), body: Body::Stored { stream, kept: Some((reader, Spool::new())) } }
+    }
+
     /// A leaf that is read as text whatever its first bytes are.
     pub(super) fn text(info: Info, cx: &mut Context<'_>) -> Self {
         let text = TextLeaf::new(info.clone(), Kind::Text, false, b"", cx);
@@ -260,6 +266,8 @@ impl Leaf {
             Sort::Message => Body::Message(Box::new(Inner::new(&info.place, info.depth + 1, false, cx))),
             Sort::Mail(layout) => {
                 let text = TextLeaf::new(info.clone(), Kind::Text, false, &self.head, cx);
+                // Only part of the text may be mail if a length says so.
+                let text = if layout == Layout::Counted { text } else { text.also_mail() };
                 Body::Mail(Box::new(text), Box::new(Mailbox::new(layout, &info.place, info.depth)))
             }
             Sort::Open(reader) => {
@@ -373,7 +381,7 @@ fn open(info: &Info, reader: Reader, spool: Spool, cx: &mut Context<'_>) {
 fn read(info: &Info, reader: Reader, file: &mut SpoolReader, cx: &mut Context<'_>) {
     match reader {
         Reader::Zip => zip::open(info, file, cx),
-        Reader::Gzip | Reader::Xz | Reader::Lzma => packed::open(info, reader, file, cx),
+        Reader::Gzip | Reader::Xz | Reader::Lzma | Reader::Deflate => packed::open(info, reader, file, cx),
         Reader::Tar => tar::open(info, file, cx),
         Reader::SevenZip => seven::open(info, file, cx),
         Reader::Cms => cms::open(info, file, cx),

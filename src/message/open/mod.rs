@@ -7,10 +7,12 @@
 //! * [`mailbox`] mail that is kept as text
 //! * [`text`] decodes text, and [`readings`] decodes it in other plausible ways; [`written`] finds addresses
 //!   in text; [`calendar`]; [`pgp`]
+//! * [`blocks`] opens files that are encoded within text; [`runs`] finds base64 in it
 //! * [`sheet`] extracts the first rows of a workbook for a preview
 //! * [`zip`], [`packed`] files, [`tar`], [`seven`], [`tnef`], [`cms`], [`rtf`], [`pdf`], [`png`]: read from a
 //!   [`spool`]
 
+mod blocks;
 mod budget;
 mod calendar;
 mod cms;
@@ -25,6 +27,7 @@ mod pgp;
 mod png;
 mod readings;
 mod rtf;
+mod runs;
 mod seven;
 pub mod sheet;
 mod spool;

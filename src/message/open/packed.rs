@@ -6,7 +6,7 @@ use super::formats::Reader;
 use super::leaf::{Info, Leaf};
 use super::spool::{SpoolReader, length, read_at};
 use super::{Context, DEPTH, SPENT};
-use flate2::bufread::GzDecoder;
+use flate2::bufread::{DeflateDecoder, GzDecoder};
 use lzma_rust2::{Lzma2Reader, LzmaReader};
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
@@ -139,6 +139,7 @@ pub(super) fn open(info: &Info, reader: Reader, file: &mut SpoolReader, cx: &mut
         Err(error) => Err(error.into()),
         Ok(_) => match reader {
             Reader::Gzip => gzip(file, &mut pump, cx),
+            Reader::Deflate => pump.take(DeflateDecoder::new(file), cost::DEFLATE, cx),
             Reader::Lzma => lzma(file, &mut pump, cx),
             _ => xz(file, &mut pump, cx),
         },

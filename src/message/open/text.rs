@@ -1,6 +1,7 @@
 //! A text leaf: decoded and passed on as it arrives. Notes addresses, PGP armour and encoded blocks in it.
 
-use super::leaf::{Info, Leaf};
+use super::blocks::Blocks;
+use super::leaf::Info;
 use super::pgp::Armour;
 use super::readings::{Readings, declared_within};
 use super::written::WrittenScan;
@@ -8,7 +9,6 @@ use super::xml::VisibleText;
 use super::{Context, FACTS, Kind, UNHEARD, calendar};
 use crate::message::charset::{Charset, Decoder};
 use crate::message::inspect::{Calendar, Encrypted, Written};
-use crate::message::walk::transfer::Uuencode;
 
 /// Octets decoded at a time.
 const STEP: usize = 8 * 1_024;
@@ -31,8 +31,8 @@ pub(super) struct TextLeaf {
     shown: Option<(usize, VisibleText)>,
     written: WrittenScan,
     armour: Armour,
-    encoded: Uuencode,
-    inner: Option<Box<Leaf>>,
+    /// Files in it.
+    blocks: Blocks,
     /// Octets rather than text, because a character may be split between two pieces.
     calendar: Option<Vec<u8>>,
     decoded: String,
@@ -87,6 +87,7 @@ impl TextLeaf {
             .then(|| (cx.sink.open(&info.place, info.form, Kind::Text), VisibleText::default()))
             .filter(|(stream, _)| *stream != UNHEARD);
         Self {
+            blocks: Blocks::new(info.clone(), true),
             info,
             kind,
             shown,
@@ -96,16 +97,20 @@ impl TextLeaf {
             bytes,
             written: WrittenScan::default(),
             armour: Armour::default(),
-            encoded: Uuencode::default(),
-            inner: None,
             calendar: is_calendar.then(Vec::new),
             decoded: String::new(),
         }
     }
 
+    /// The same text is read as mail, so what mail programs encode is not looked for.
+    pub(super) fn also_mail(mut self) -> Self {
+        self.blocks = Blocks::new(self.info.clone(), false);
+        self
+    }
+
     /// Whether an encoded block that is open in it may be a container.
     pub(super) fn is_heavy(&self) -> bool {
-        self.inner.as_ref().is_some_and(|leaf| leaf.is_heavy())
+        self.blocks.is_heavy()
     }
 
     /// The kind of the text.
@@ -114,7 +119,7 @@ impl TextLeaf {
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
-        self.blocks(bytes, cx);
+        self.blocks.octets(bytes, cx);
         if let Some(stream) = self.bytes {
             cx.sink.content(stream, bytes);
         }
@@ -135,6 +140,7 @@ impl TextLeaf {
 
     fn take(&mut self, text: &[u8], cx: &mut Context<'_>) {
         cx.sink.content(self.text, text);
+        self.blocks.text(text, cx);
         if let Some((stream, shown)) = &mut self.shown {
             cx.sink.content(*stream, shown.feed(text));
         }
@@ -146,34 +152,10 @@ impl TextLeaf {
         }
     }
 
-    /// Uuencoded and `yEnc` blocks become leaves of their own.
-    fn blocks(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
-        let mut decoded = Vec::new();
-        self.encoded.feed(bytes, &mut decoded);
-        self.inner_leaf(&decoded, cx);
-    }
-
-    fn inner_leaf(&mut self, decoded: &[u8], cx: &mut Context<'_>) {
-        if decoded.is_empty() {
-            return;
-        }
-        if self.inner.is_none() && self.info.depth < super::DEPTH {
-            self.inner = Some(Box::new(Leaf::new(self.info.inner("encoded block", "uuencode"))));
-        }
-        if let Some(leaf) = &mut self.inner {
-            leaf.feed(decoded, cx);
-        }
-    }
-
     pub(super) fn finish(mut self, cx: &mut Context<'_>) {
         self.decode(b"", true, cx);
         self.readings.finish(cx);
-        let mut decoded = Vec::new();
-        self.encoded.finish(&mut decoded);
-        self.inner_leaf(&decoded, cx);
-        if let Some(leaf) = self.inner.take() {
-            leaf.finish(cx);
-        }
+        self.blocks.finish(cx);
         cx.sink.close(self.text);
         if let Some((stream, _)) = self.shown.take() {
             cx.sink.close(stream);

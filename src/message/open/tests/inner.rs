@@ -49,10 +49,31 @@ fn read(message: &str, text: &str) -> (BodyFacts, Vec<(String, Kind)>) {
     whole
 }
 
+fn zipped(name: &str, content: &str) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+    writer.write_all(content.as_bytes()).unwrap();
+    writer.finish().unwrap().into_inner()
+}
+
 fn deflated(text: &str) -> Vec<u8> {
     let mut writer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
     writer.write_all(text.as_bytes()).unwrap();
     writer.finish().unwrap()
+}
+
+fn uuencoded(bytes: &[u8]) -> String {
+    let letter = |bits: u8| char::from(if bits == 0 { b'`' } else { bits + 32 });
+    let mut out = "begin 644 file\n".to_owned();
+    for line in bytes.chunks(45) {
+        out.push(letter(u8::try_from(line.len()).unwrap()));
+        for group in line.chunks(3) {
+            let [a, b, c] = std::array::from_fn(|index| group.get(index).copied().unwrap_or(0));
+            out.extend([a >> 2, (a & 3) << 4 | b >> 4, (b & 15) << 2 | c >> 6, c & 63].map(letter));
+        }
+        out.push('\n');
+    }
+    out + "`\nend\n"
 }
 
 const PAGE: &str = "<html><p>to tanaka<wbr>@example.jp</p></html>";
@@ -111,6 +132,44 @@ fn mail_under_another_name() {
     let prose = "From: what I heard\nTo: my surprise\nDate: none\n\nhello";
     let (_, found) = read(&format!("Content-Type: text/plain\r\n\r\n{prose}\r\n"), "hello");
     assert_eq!(found.len(), 1, "prose is no mail");
+}
+
+#[test]
+fn files_within_text() {
+    let document = zipped("word/document.xml", "<w:t>tanaka@example.jp</w:t>");
+    let (text, picture) = (STANDARD.encode(&document), b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xaeB`\x82".repeat(9));
+    for (kind, body) in [
+        ("application/xml", format!("<Invoice><Object mimeCode=\"x\">{text}</Object></Invoice>")),
+        ("application/json", format!("{{\"data\":\"{}\"}}", text.replace('/', "\\/"))),
+        ("text/html", format!("<a href=\"data:application/x;base64,{text}\">x</a>")),
+        (
+            "text/calendar",
+            format!("BEGIN:VCALENDAR\r\nATTACH;ENCODING=BASE64:{}\r\n {}\r\n", &text[..9], &text[9..]),
+        ),
+        ("text/plain", format!("{}\n{}", uuencoded(&picture), uuencoded(&document))),
+        ("text/plain", format!("{}begin 7 times, and\n{}", uuencoded(b"one file"), uuencoded(&document))),
+        ("text/plain", format!("=ybegin line=128 size=3 name=a\n)))\n{}", uuencoded(&document))),
+        ("text/plain", format!("ThisIsTheNameOfTheFile\n{text}\n")),
+        ("text/plain", format!("{}{}", uuencoded(&document).replace("`\nend\n", ""), uuencoded(&picture))),
+    ] {
+        let (facts, found) = read(&format!("Content-Type: {kind}\r\n\r\n{body}\r\n"), "tanaka@example.jp");
+        assert!(
+            found.iter().any(|(place, _)| place.ends_with("encoded block › word/document.xml")),
+            "{body}: {found:?}"
+        );
+        assert!(facts.opaque.is_empty(), "{body}: {facts:?}");
+    }
+    let old = STANDARD.encode([&b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"[..], &[7; 500]].concat());
+    let (facts, _) = read(&format!("Content-Type: text/xml\r\n\r\n<a>{old}</a>\r\n"), "x");
+    assert!(facts.opaque.iter().any(|opaque| opaque.why.contains("older Office")), "{facts:?}");
+    // Files in files end somewhere, and so does their number.
+    let mut nested = PAGE.to_owned();
+    (0..20).for_each(|_| nested = format!("<a>{}</a>", STANDARD.encode(&nested)));
+    let (facts, _) = read(&format!("Content-Type: text/xml\r\n\r\n{nested}\r\n"), "x");
+    assert!(!facts.over_budget.is_empty(), "{facts:?}");
+    let many = format!("<a>{}</a>\n", STANDARD.encode("<p>one of very many</p>")).repeat(11_000);
+    let (facts, _) = read(&format!("Content-Type: text/xml\r\n\r\n{many}\r\n"), "x");
+    assert!(!facts.over_budget.is_empty());
 }
 
 #[test]

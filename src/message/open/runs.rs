@@ -1,0 +1,398 @@
+//! Base64 within text: a file as a value of XML or JSON, in a calendar, in a `data:` address, between the lines
+//! of PEM, or as the body of a quoted message. Each becomes a leaf of its own.
+//!
+//! Text is searched for letters of base64 without a gap, of which ordinary text has few, by a look at every
+//! [`SEED`]th octet. What they decode to decides: a known format, or markup, mail and the like. Plain text in
+//! base64 is left to the search of the text around it, which reads it there.
+
+mod escape;
+mod lead;
+#[cfg(test)]
+mod tests;
+
+use crate::message::walk::transfer::{Base64, base64_value};
+use escape::{ESCAPE, Sign, escape};
+use lead::{Lead, QUERY};
+use std::ops::Range;
+
+/// The number of letters without a gap that may belong to a file.
+const SEED: usize = 20;
+/// The number of letters by which it is decided what a run decodes to.
+const HEAD: usize = 512;
+/// How many of them tell, from where a file may begin: the mark of tar is the last.
+const TELLING: usize = 352;
+/// The fewest letters of a run that is looked at, if it ends before that.
+const LEAST: usize = 24;
+/// The most lines of a run at whose beginnings a file is looked for, as a name or the like may stand before it.
+const LINES: usize = 8;
+/// Octets kept from before what comes next: a file may begin in the line before its first long one.
+const BEFORE: usize = 256;
+/// What has been found, in order.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A file begins. If so, it is deflated without a head, so that its octets do not tell.
+    Begin {
+        /// See above.
+        deflated: bool,
+    },
+    /// The next octets of the file.
+    Data(Vec<u8>),
+    /// The file has ended.
+    End,
+}
+
+/// Finds files in a stream of text.
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    /// The end of what was read, and what is being read.
+    window: Vec<u8>,
+    /// How many octets of it were looked at.
+    seen: usize,
+    run: Option<Run>,
+}
+
+/// Letters in a row, over line ends and escapes.
+#[derive(Debug, Default)]
+struct Run {
+    scanner: Scanner,
+    /// The letters so far, until it is decided what they are.
+    head: Vec<u8>,
+    /// The places in `head` where the file may begin, besides the beginnings of lines.
+    starts: Vec<usize>,
+    /// A tag precedes it, as one precedes a page of draw.io.
+    tagged: bool,
+    file: File,
+}
+
+#[derive(Debug, Default)]
+enum File {
+    #[default]
+    Undecided,
+    None,
+    Open(Base64),
+}
+
+impl Runs {
+    /// Takes the next octets of a text in UTF-8, and appends what is found in them.
+    pub(super) fn feed(&mut self, bytes: &[u8], found: &mut Vec<Found>) {
+        if let Some(run) = &mut self.run {
+            let used = run.feed(bytes, found);
+            if used == bytes.len() && !run.scanner.ended {
+                return;
+            }
+            run.finish(found);
+            self.run = None;
+            self.window.clear();
+            self.seen = 0;
+            return self.feed(&bytes[used..], found);
+        }
+        self.window.extend_from_slice(bytes);
+        let mut window = std::mem::take(&mut self.window);
+        self.look(&window, found);
+        if self.run.is_none() {
+            let over = window.len().saturating_sub(BEFORE);
+            window.drain(..over);
+            self.seen = self.seen.saturating_sub(over);
+        } else {
+            window.clear();
+            self.seen = 0;
+        }
+        self.window = window;
+    }
+
+    /// Looks for runs in the window.
+    fn look(&mut self, window: &[u8], found: &mut Vec<Found>) {
+        let mut from = 0;
+        while let Some(seed) = seed(window, from.max(self.seen.saturating_sub(SEED))) {
+            let (start, starts) = beginning(window, seed.start, from);
+            let mut run = Run { starts, tagged: ends_tag(&window[..start]), ..Run::default() };
+            let used = run.feed(&window[start..], found);
+            if !run.scanner.ended {
+                self.run = Some(run);
+                return;
+            }
+            run.finish(found);
+            from = (start + used).max(seed.end);
+        }
+        self.seen = window.len();
+        if from > 0 {
+            // What belonged to a run is not looked at again.
+            self.seen = self.seen.max(from + SEED);
+        }
+    }
+
+    /// The text has ended.
+    pub(super) fn finish(&mut self, found: &mut Vec<Found>) {
+        if let Some(mut run) = self.run.take() {
+            run.finish(found);
+        }
+    }
+}
+
+/// A letter of base64 in its usual alphabet.
+fn is_letter(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
+}
+
+/// The next [`SEED`] letters without a gap, which may go on in the next window.
+fn seed(window: &[u8], from: usize) -> Option<Range<usize>> {
+    let mut at = from + SEED - 1;
+    while at < window.len() {
+        let letters = window[at + 1 - SEED..=at].iter().rev().take_while(|&&byte| is_letter(byte)).count();
+        if letters == SEED {
+            return Some(at + 1 - SEED..at + 1);
+        }
+        at += SEED - letters;
+    }
+    None
+}
+
+/// Where the run that these letters belong to begins, not before `from`; and at which of its letters the file
+/// may begin, as what stands before it may look like letters too.
+fn beginning(window: &[u8], seed: usize, from: usize) -> (usize, Vec<usize>) {
+    let line = letters_before(window, seed, from);
+    // The line before may have the first letters, if it was folded there.
+    let start = line_before(&window[from..line]).map_or(line, |end| letters_before(window, from + end, from));
+    let letters_to = |to: usize| {
+        let (mut scanner, mut out) = (Scanner::default(), Vec::new());
+        scanner.feed(&window[start..to], &mut out);
+        out.len() + scanner.token.len()
+    };
+    // A hyphen or an underscore is a letter in addresses only.
+    let plain = window[line..seed].iter().rposition(|&byte| !is_letter(byte)).map(|at| line + at + 1);
+    let places = [Some(start), Some(line), escaped(window, line), plain];
+    (start, places.into_iter().flatten().map(letters_to).collect())
+}
+
+/// Whether a tag ends here, as it is or escaped.
+fn ends_tag(before: &[u8]) -> bool {
+    // Of `%3E` only the sign precedes what looks like letters.
+    [&b">"[..], b"&gt;", b"%"].iter().any(|end| before.ends_with(end))
+}
+
+/// Where the line before ends, if nothing but an indentation follows, and a letter ends it.
+fn line_before(text: &[u8]) -> Option<usize> {
+    let end = text.iter().rposition(|byte| !matches!(byte, b' ' | b'\t' | b'>'))?;
+    let line = text[..=end].strip_suffix(b"\n")?;
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    line.last().is_some_and(|&byte| is_letter(byte)).then_some(line.len())
+}
+
+/// The place after an escape of which only the end looks like letters: `\n`, `%2C`, `\u0022`.
+fn escaped(window: &[u8], start: usize) -> Option<usize> {
+    match (start.checked_sub(1).map(|at| window[at])?, *window.get(start)?) {
+        (b'\\', b'u') => Some(start + 5),
+        (b'\\', b'n' | b'r' | b't') => Some(start + 1),
+        (b'%', _) => Some(start + 2),
+        _ => None,
+    }
+    .filter(|&at| at <= window.len())
+}
+
+/// The first of the letters that end at `to`, with the escapes among them.
+fn letters_before(window: &[u8], to: usize, from: usize) -> usize {
+    let mut at = to;
+    loop {
+        while at > from && base64_value(window[at - 1]).is_some() {
+            at -= 1;
+        }
+        // The octet before is no letter; it may begin an escape, or end one.
+        let Some(sign) = at.checked_sub(1).filter(|&sign| sign >= from) else { return at };
+        let begins = match window[sign] {
+            b'\\' | b'%' => Some(sign),
+            b';' => window[from.max(sign.saturating_sub(ESCAPE))..sign]
+                .iter()
+                .rposition(|&byte| byte == b'&')
+                .map(|amp| from.max(sign.saturating_sub(ESCAPE)) + amp),
+            _ => None,
+        };
+        let stands =
+            begins.map(|first| (first, escape(&window[first..window.len().min(first + ESCAPE + 1)])));
+        match stands {
+            Some((first, Some((Sign::Letter(_), _)))) => at = first,
+            _ => return at,
+        }
+    }
+}
+
+/// Takes the letters of a run from the text and finds its end.
+#[derive(Debug, Default)]
+struct Scanner {
+    /// Where it is.
+    place: Place,
+    /// Letters of a line that may not belong to the run.
+    token: Vec<u8>,
+    escape: Vec<u8>,
+    /// Line ends since the last letter.
+    ends: u8,
+    /// At which letters the first lines begin, after the first of all.
+    lines: Vec<usize>,
+    ended: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    #[default]
+    Letters,
+    /// After blanks in a line: only its end may follow.
+    Blanks,
+    /// At the beginning of a line, or in its indentation.
+    LineStart,
+    /// In the first letters of a line.
+    Token,
+}
+
+impl Scanner {
+    /// Appends the letters among the octets; gives how many octets were used.
+    fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
+        let mut at = 0;
+        while at < bytes.len() && !self.ended {
+            if self.place == Place::Letters && self.escape.is_empty() {
+                let rest = &bytes[at..];
+                let letters =
+                    rest.iter().position(|&byte| base64_value(byte).is_none()).unwrap_or(rest.len());
+                out.extend_from_slice(&rest[..letters]);
+                at += letters;
+                if at == bytes.len() {
+                    break;
+                }
+            }
+            self.step(bytes[at], out);
+            at += 1;
+        }
+        at
+    }
+
+    fn step(&mut self, byte: u8, out: &mut Vec<u8>) {
+        if !self.escape.is_empty() || matches!(byte, b'\\' | b'%' | b'&') {
+            self.escape.push(byte);
+            match escape(&self.escape) {
+                Some((sign, _)) => {
+                    self.escape.clear();
+                    match sign {
+                        Sign::Letter(letter) => self.letter(letter, out),
+                        // An escaped line end is within a value, so what follows belongs to the run.
+                        Sign::LineEnd => {
+                            out.append(&mut self.token);
+                            self.place = Place::Letters;
+                        }
+                        Sign::Other => self.end(true, out),
+                    }
+                }
+                None if self.escape.len() > ESCAPE => self.end(true, out),
+                None => {}
+            }
+            return;
+        }
+        match (self.place, byte) {
+            (Place::Letters | Place::Blanks | Place::Token, b'\r' | b'\n') => {
+                out.append(&mut self.token);
+                if self.lines.len() < LINES {
+                    self.lines.push(out.len());
+                }
+                self.ends = u8::from(byte == b'\n');
+                self.place = Place::LineStart;
+            }
+            (Place::Letters | Place::Blanks, b' ' | b'\t') => self.place = Place::Blanks,
+            (Place::LineStart, b' ' | b'\t' | b'>' | b'\r') => {}
+            (Place::LineStart, b'\n') => {
+                self.ends += 1;
+                // An empty line.
+                self.ended |= self.ends > 1;
+            }
+            (Place::LineStart | Place::Token, _) if base64_value(byte).is_some() => self.letter(byte, out),
+            // The line was text, unless a mark or a tag ends it.
+            (Place::Token, _) => self.end(!matches!(byte, b' ' | b'\t' | b'.' | b':' | b';' | b','), out),
+            _ => self.ended = true,
+        }
+    }
+
+    /// A letter after an escape or at the beginning of a line.
+    fn letter(&mut self, letter: u8, out: &mut Vec<u8>) {
+        match self.place {
+            Place::LineStart | Place::Token => {
+                self.place = Place::Token;
+                self.token.push(letter);
+                if self.token.starts_with(b"--") {
+                    self.token.clear();
+                    self.ended = true;
+                } else if self.token.len() >= SEED {
+                    out.append(&mut self.token);
+                    self.place = Place::Letters;
+                }
+            }
+            Place::Letters => out.push(letter),
+            Place::Blanks => self.ended = true,
+        }
+    }
+
+    /// The run has ended; `belongs` says whether the letters of its last line are part of it.
+    fn end(&mut self, belongs: bool, out: &mut Vec<u8>) {
+        if belongs {
+            out.append(&mut self.token);
+        }
+        self.token.clear();
+        self.ended = true;
+    }
+}
+
+impl Run {
+    /// Takes the next octets of the text; gives how many belong to the run.
+    fn feed(&mut self, bytes: &[u8], found: &mut Vec<Found>) -> usize {
+        let mut letters = std::mem::take(&mut self.head);
+        let used = self.scanner.feed(bytes, &mut letters);
+        self.take(letters, false, found);
+        used
+    }
+
+    fn take(&mut self, letters: Vec<u8>, last: bool, found: &mut Vec<Found>) {
+        match &mut self.file {
+            File::None => {}
+            File::Open(decoder) => decode(decoder, &letters, found),
+            File::Undecided if letters.len() < HEAD && !last => self.head = letters,
+            File::Undecided => self.decide(&letters, found),
+        }
+    }
+
+    /// Decides by the first letters whether the run is a file.
+    fn decide(&mut self, letters: &[u8], found: &mut Vec<Found>) {
+        self.starts.extend_from_slice(&self.scanner.lines);
+        self.starts.dedup();
+        let lead = |&start: &usize| {
+            let run = letters.get(start..).filter(|run| run.len() >= LEAST)?;
+            Some((start, lead::of(&run[..run.len().min(TELLING)], self.tagged)?))
+        };
+        let Some((start, lead)) = self.starts.iter().find_map(lead) else {
+            self.file = File::None;
+            return;
+        };
+        found.push(Found::Begin { deflated: lead == Lead::Deflated });
+        let mut decoder = Base64::default();
+        let begun = found.len();
+        decode(&mut decoder, &letters[start..], found);
+        if let Some(Found::Data(data)) = found.get_mut(begun)
+            && lead == Lead::Query
+        {
+            data.drain(..QUERY.min(data.len()));
+        }
+        self.file = File::Open(decoder);
+    }
+
+    fn finish(&mut self, found: &mut Vec<Found>) {
+        let mut letters = std::mem::take(&mut self.head);
+        self.scanner.end(true, &mut letters);
+        self.take(letters, true, found);
+        if let File::Open(mut decoder) = std::mem::take(&mut self.file) {
+            let mut out = Vec::new();
+            decoder.finish(&mut out);
+            found.push(Found::Data(out));
+            found.push(Found::End);
+        }
+    }
+}
+
+fn decode(decoder: &mut Base64, letters: &[u8], found: &mut Vec<Found>) {
+    let mut out = Vec::new();
+    decoder.feed(letters, &mut out);
+    found.push(Found::Data(out));
+}
