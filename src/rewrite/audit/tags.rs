@@ -36,8 +36,9 @@ enum Markup {
 /// The end of a conditional section.
 const END: &[u8] = b"<![endif]";
 
-/// Whether this tag separates words. A `/` before or after the name is ignored. This runs for each tag of a page, so
-/// short names, the most frequent ones, are matched directly.
+/// Whether this tag separates words: an element that begins a line or a cell, or that stands for a picture, a control or
+/// other content of its own (HTML Living Standard, §15.3 and §15.4). A `/` before or after the name is ignored. This runs
+/// for each tag of a page, so short names, the most frequent ones, are matched directly.
 pub(super) fn begins_line(name: &[u8]) -> bool {
     let name = name.strip_prefix(b"/").unwrap_or(name);
     match name.strip_suffix(b"/").unwrap_or(name) {
@@ -49,9 +50,49 @@ pub(super) fn begins_line(name: &[u8]) -> bool {
         | [b'o' | b'u', b'l']
         | [b't', b'd' | b'h' | b'r'] => true,
         [] | [_] | [_, _] => false,
-        long => [&b"address"[..], b"blockquote", b"center", b"div", b"option", b"pre", b"table", b"tbody"]
-            .contains(&long),
+        long => is_block(long) || is_replaced(long),
     }
+}
+
+/// Elements that begin a line or a cell, of three letters or more.
+fn is_block(name: &[u8]) -> bool {
+    match name.len() {
+        3 => matches!(name, b"col" | b"dir" | b"div" | b"nav" | b"pre" | b"xmp"),
+        4 => matches!(name, b"body" | b"form" | b"html" | b"main" | b"menu"),
+        5 => matches!(name, b"aside" | b"frame" | b"table" | b"tbody" | b"tfoot" | b"thead"),
+        6 => {
+            matches!(name, b"center" | b"dialog" | b"figure" | b"footer" | b"header" | b"hgroup" | b"legend")
+                || matches!(name, b"option" | b"search")
+        }
+        7 => {
+            matches!(name, b"address" | b"article" | b"caption" | b"details" | b"listing" | b"marquee")
+                || matches!(name, b"section" | b"summary")
+        }
+        8 => matches!(name, b"colgroup" | b"fieldset" | b"frameset" | b"optgroup"),
+        _ => matches!(name, b"blockquote" | b"figcaption" | b"plaintext"),
+    }
+}
+
+/// Elements in whose place something other than text stands.
+fn is_replaced(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"img"
+            | b"svg"
+            | b"audio"
+            | b"embed"
+            | b"image"
+            | b"input"
+            | b"meter"
+            | b"video"
+            | b"button"
+            | b"canvas"
+            | b"iframe"
+            | b"object"
+            | b"select"
+            | b"progress"
+            | b"textarea"
+    )
 }
 
 impl StripTags {
@@ -183,6 +224,12 @@ mod tests {
             ("a<!-- > - -- -->@x.jp", "a@x.jp"),
             ("foo<br/>a@x.jp<td>bar", "foo a@x.jp bar"),
             ("1 < 2 <3", "1 < 2 <3"),
+            (
+                "To<header>a<wbr>@x.jp</header><figure>b<figcaption>c</figcaption></figure>",
+                "To a@x.jp  b c  ",
+            ),
+            ("To<img src=x>a@x.jp<input/>b<textarea>c</textarea><nobr>d</nobr>", "To a@x.jp b c d"),
+            ("<th><thead><theadx>a<wbr>@x.<span>jp</span>", "  a@x.jp"),
             ("<!--->a@x.jp", "a@x.jp"),
             ("a<!--[if mso]>@x<![endif]-->.jp", "a@x.jp"),
             ("a<!--[if mso]>@<![endif]--><!--[if !mso]><!-->x<!--<![endif]-->x.jp", "a@x.jp"),
