@@ -13,6 +13,7 @@ mod tests;
 use crate::message::walk::transfer::{Base64, base64_value};
 use escape::{ESCAPE, Sign, escape};
 use lead::{Lead, QUERY};
+use memchr::memmem;
 use std::ops::Range;
 
 /// The number of letters without a gap that may belong to a file.
@@ -59,8 +60,8 @@ struct Run {
     head: Vec<u8>,
     /// The places in `head` where the file may begin, besides the beginnings of lines.
     starts: Vec<usize>,
-    /// A tag precedes it, as one precedes a page of draw.io.
-    tagged: bool,
+    /// What precedes a page of draw.io precedes it.
+    page: bool,
     file: File,
 }
 
@@ -105,7 +106,7 @@ impl Runs {
         let mut from = 0;
         while let Some(seed) = seed(window, from.max(self.seen.saturating_sub(SEED))) {
             let (start, starts) = beginning(window, seed.start, from);
-            let mut run = Run { starts, tagged: ends_tag(&window[..start]), ..Run::default() };
+            let mut run = Run { starts, page: precedes_page(&window[..start]), ..Run::default() };
             let used = run.feed(&window[start..], found);
             if !run.scanner.ended {
                 self.run = Some(run);
@@ -164,10 +165,11 @@ fn beginning(window: &[u8], seed: usize, from: usize) -> (usize, Vec<usize>) {
     (start, places.into_iter().flatten().map(letters_to).collect())
 }
 
-/// Whether a tag ends here, as it is or escaped.
-fn ends_tag(before: &[u8]) -> bool {
+/// Whether the tag of a page of draw.io ends here, as it is or escaped.
+fn precedes_page(before: &[u8]) -> bool {
     // Of `%3E` only the sign precedes what looks like letters.
-    [&b">"[..], b"&gt;", b"%"].iter().any(|end| before.ends_with(end))
+    let ends = [&b">"[..], b"&gt;", b"%"].iter().any(|end| before.ends_with(end));
+    ends && memmem::rfind(&before[before.len().saturating_sub(BEFORE)..], b"diagram").is_some()
 }
 
 /// Where the line before ends, if nothing but an indentation follows, and a letter ends it.
@@ -360,7 +362,7 @@ impl Run {
         self.starts.dedup();
         let lead = |&start: &usize| {
             let run = letters.get(start..).filter(|run| run.len() >= LEAST)?;
-            Some((start, lead::of(&run[..run.len().min(TELLING)], self.tagged)?))
+            Some((start, lead::of(&run[..run.len().min(TELLING)], self.page)?))
         };
         let Some((start, lead)) = self.starts.iter().find_map(lead) else {
             self.file = File::None;

@@ -24,14 +24,14 @@ const PAGE: [u8; 5] = *b"%3Cmx";
 /// First octets of signatures whose others are no text, and of marks of UTF-16.
 const FIRST: &[u8] = b"\0\x1f\x28\x30\x5d\x89\xd0\xef\xfd\xfe\xffP7";
 
-/// How a file begins whose first letters are these, if it is one that is looked for. `tagged` says whether a tag
-/// precedes it.
-pub(super) fn of(letters: &[u8], tagged: bool) -> Option<Lead> {
+/// How a file begins whose first letters are these, if it is one that is looked for. `page` says whether it may be a
+/// page of draw.io.
+pub(super) fn of(letters: &[u8], page: bool) -> Option<Lead> {
     let (mut decoder, mut head) = (Base64::default(), Vec::new());
     let (first, rest) = letters.split_at(letters.len().min(4));
     decoder.feed(first, &mut head);
     // Most runs are no files, and most of those are dismissed here.
-    if !tagged && !may_lead(&head) {
+    if !page && !may_lead(&head) {
         return None;
     }
     decoder.feed(rest, &mut head);
@@ -51,7 +51,7 @@ pub(super) fn of(letters: &[u8], tagged: bool) -> Option<Lead> {
         return Some(Lead::Plain);
     }
     let mut start = [0; PAGE.len()];
-    let inflated = tagged && DeflateDecoder::new(&head[..]).read_exact(&mut start).is_ok();
+    let inflated = page && DeflateDecoder::new(&head[..]).read_exact(&mut start).is_ok();
     (inflated && start == PAGE).then_some(Lead::Deflated)
 }
 

@@ -100,6 +100,30 @@ fn several_and_what_is_before_them() {
     }
 }
 
+/// Pages of draw.io, as they stand in its files and in pictures of it.
+#[test]
+fn drawings() {
+    let page = "%3CmxGraphModel%3E%3Croot%3E%3CmxCell%20value%3D%22tanaka%22%2F%3E".repeat(3);
+    let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut packer, page.as_bytes()).unwrap();
+    let packed = packer.finish().unwrap();
+    let letters = STANDARD.encode(&packed);
+    for text in [
+        format!("<mxfile><diagram id=\"a\" name=\"Page-1\">{letters}</diagram></mxfile>"),
+        format!("content=\"&lt;diagram name=&quot;1&quot;&gt;{letters}&lt;/diagram&gt;\""),
+        format!(
+            "%3Cdiagram%20name%3D%221%22%3E{}%3C%2Fdiagram%3E",
+            letters.replace('+', "%2B").replace('/', "%2F")
+        ),
+    ] {
+        for size in [1, 100, 10_000] {
+            let found = files(&text, size);
+            assert!(found.len() == 1 && found[0].starts_with(&packed), "{size}: {text}");
+        }
+    }
+    assert!(files(&format!("<p>{letters}</p>"), 100).is_empty());
+}
+
 #[test]
 fn nothing_is_found_in_what_is_no_file() {
     let noise: Vec<u8> = noise().take(3_000).collect();
