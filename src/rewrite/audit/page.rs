@@ -4,7 +4,7 @@
 //! not allow. A test compares the two.
 
 use super::escapes::{Digits, Unescape};
-use super::tags::begins_line;
+use super::tags::{begins_line, is_replaced};
 use crate::message::walk::transfer::Base64;
 use memchr::{memchr, memchr2};
 
@@ -311,6 +311,11 @@ impl Page {
                 self.differs = true;
             }
             name if begins_line(name) => self.show(b" ", shown),
+            name if is_replaced(name) => {
+                // It parts words; a coarser reader joins what stands around it.
+                self.differs |= shown.last().is_none_or(|last| !last.is_ascii_whitespace());
+                self.show(b" ", shown);
+            }
             _ => {}
         }
         1

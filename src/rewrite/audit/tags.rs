@@ -36,9 +36,8 @@ enum Markup {
 /// The end of a conditional section.
 const END: &[u8] = b"<![endif]";
 
-/// Whether this tag separates words: an element that begins a line or a cell, or that stands for a picture, a control or
-/// other content of its own (HTML Living Standard, §15.3 and §15.4). A `/` before or after the name is ignored. This runs
-/// for each tag of a page, so short names, the most frequent ones, are matched directly.
+/// Whether this tag begins a line or a cell (HTML Living Standard, §15.3). A `/` before or after the name is ignored. This
+/// runs for each tag of a page, so short names, the most frequent ones, are matched directly.
 pub(super) fn begins_line(name: &[u8]) -> bool {
     let name = name.strip_prefix(b"/").unwrap_or(name);
     match name.strip_suffix(b"/").unwrap_or(name) {
@@ -50,7 +49,7 @@ pub(super) fn begins_line(name: &[u8]) -> bool {
         | [b'o' | b'u', b'l']
         | [b't', b'd' | b'h' | b'r'] => true,
         [] | [_] | [_, _] => false,
-        long => is_block(long) || is_replaced(long),
+        long => is_block(long),
     }
 }
 
@@ -73,8 +72,8 @@ fn is_block(name: &[u8]) -> bool {
     }
 }
 
-/// Elements in whose place something other than text stands.
-fn is_replaced(name: &[u8]) -> bool {
+/// Whether something other than text stands in place of this element, such as a picture or a control (§15.4).
+pub(super) fn is_replaced(name: &[u8]) -> bool {
     matches!(
         name,
         b"img"
@@ -228,7 +227,7 @@ mod tests {
                 "To<header>a<wbr>@x.jp</header><figure>b<figcaption>c</figcaption></figure>",
                 "To a@x.jp  b c  ",
             ),
-            ("To<img src=x>a@x.jp<input/>b<textarea>c</textarea><nobr>d</nobr>", "To a@x.jp b c d"),
+            ("To <img src=x>a<input/>@x.jp<nobr>d</nobr>", "To a@x.jpd"),
             ("<th><thead><theadx>a<wbr>@x.<span>jp</span>", "  a@x.jp"),
             ("<!--->a@x.jp", "a@x.jp"),
             ("a<!--[if mso]>@x<![endif]-->.jp", "a@x.jp"),

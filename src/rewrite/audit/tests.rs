@@ -138,6 +138,8 @@ fn html_tags_between_letters() {
         "tanaka<wbr>@<b>example</b>.jp",
         "tan<span style=\"color:red\">aka</span><!-- x -->@example<wbr/>.jp",
         "<br>tanaka<i>&#64;</i>example.jp<br>",
+        "you<img src=x>tanaka@example.jp<input>or",
+        "tan<img src=x>aka@example<object data=x></object>.jp",
     ] {
         let message = format!("Content-Type: text/html\r\n\r\n<p>to {html} now");
         assert_eq!(found(message.as_bytes(), &[NEEDLE]), [NEEDLE], "{html}");

@@ -43,7 +43,9 @@ impl Oracle {
             "style" | "iframe" | "noembed" | "noframes" if opens => return raw(RawKind::Rawtext, true),
             "xmp" if opens => return raw(RawKind::Rawtext, false),
             "title" | "textarea" if opens => return raw(RawKind::Rcdata, false),
-            _ if begins_line(name.as_bytes()) && self.templates.get() == 0 => {
+            _ if (begins_line(name.as_bytes()) || is_replaced(name.as_bytes()))
+                && self.templates.get() == 0 =>
+            {
                 self.text.borrow_mut().push(' ');
             }
             _ => {}
@@ -114,7 +116,7 @@ proptest! {
     fn the_same_as_html5ever(pieces in prop::collection::vec(prop::sample::select(vec![
         "a", "@", " ", ">", "<", "/", "!", "-", "--", "'", "\"", "=", "?", "<!--", "-->", "--!>", "<!", "</", "<b",
         "<b>", "</p>", "<script>", "</script>", "<style ", "</style", "<title>", "</title>", "<template>",
-        "</template>", "<xmp>", "</xmp x>", "<br/>", "<a b='c>d'>", "<a b=c>", "\n", "]]>", "<![CDATA[", "é", "x.jp",
+        "</template>", "<xmp>", "</xmp x>", "<br/>", "<img>", "<a b='c>d'>", "<a b=c>", "\n", "]]>", "<![CDATA[", "é", "x.jp",
     ]), 0..24)) {
         let html = pieces.concat();
         // In a script, `<!--` starts states in which some end tags do not count. They exist for scripts
