@@ -30,7 +30,7 @@ pub struct Format {
     /// The reader that opens it.
     pub(super) reader: Option<Reader>,
     /// Its signatures: the offset and the octets there.
-    starts: &'static [(usize, &'static [u8])],
+    pub(super) starts: &'static [(usize, &'static [u8])],
 }
 
 /// Readers of formats that are opened once they are complete.
@@ -253,6 +253,36 @@ pub(super) fn is_sure(head: &[u8]) -> bool {
     };
     let worth = |format: &&Format| format.reader.is_some() || format.treatment == Named;
     FORMATS.iter().filter(worth).any(|format| format.starts.iter().any(begins))
+}
+
+/// Whether these octets may be the first of a format, by the signatures that stand there.
+pub(super) fn may_begin(head: [u8; 6]) -> bool {
+    let begins =
+        |(at, start): &(usize, &[u8])| *at == 0 && start.iter().zip(head).all(|(&one, other)| one == other);
+    FIRST[usize::from(head[0])]
+        && SECOND[usize::from(head[1])]
+        && FORMATS.iter().any(|format| format.starts.iter().any(begins))
+}
+
+/// The first octets of signatures, and the second.
+static FIRST: [bool; 256] = octets(0);
+static SECOND: [bool; 256] = octets(1);
+
+const fn octets(place: usize) -> [bool; 256] {
+    let mut octets = [false; 256];
+    let mut format = 0;
+    while format < FORMATS.len() {
+        let mut start = 0;
+        while start < FORMATS[format].starts.len() {
+            let (at, signature) = FORMATS[format].starts[start];
+            if at == 0 {
+                octets[signature[place] as usize] = true;
+            }
+            start += 1;
+        }
+        format += 1;
+    }
+    octets
 }
 
 /// Whether the octets after a short signature are those of its format.

@@ -1,23 +1,24 @@
 //! Base64 within text: a file as a value of XML or JSON, in a calendar, in a `data:` address, between the lines
 //! of PEM, or as the body of a quoted message. Each becomes a leaf of its own.
 //!
-//! Text is searched for letters of base64 without a gap, of which ordinary text has few, by a look at every
-//! [`SEED`]th octet. What they decode to decides: a known format, or markup, mail and the like. Plain text in
+//! Text is searched for letters of base64 without a gap, of which ordinary text has few, by a bit for each
+//! octet. What they decode to decides: a known format, or markup, mail and the like. Plain text in
 //! base64 is left to the search of the text around it, which reads it there.
 
 mod escape;
 mod lead;
+mod letters;
 #[cfg(test)]
 mod tests;
 
 use crate::message::walk::transfer::{Base64, base64_value};
 use escape::{ESCAPE, Sign, escape};
 use lead::{Lead, QUERY};
+use letters::{Letters, is_letter};
 use memchr::memmem;
-use std::ops::Range;
 
-/// The number of letters without a gap that may belong to a file.
-const SEED: usize = 20;
+/// The number of letters without a gap that may belong to a file: encoders write lines of 60 and more.
+const SEED: usize = 56;
 /// The number of letters by which it is decided what a run decodes to.
 const HEAD: usize = 512;
 /// How many of them tell, from where a file may begin: the mark of tar is the last.
@@ -27,7 +28,7 @@ const LEAST: usize = 24;
 /// The most lines of a run at whose beginnings a file is looked for, as a name or the like may stand before it.
 const LINES: usize = 8;
 /// Octets kept from before what comes next: a file may begin in the line before its first long one.
-const BEFORE: usize = 256;
+const BEFORE: usize = 4_096;
 /// What has been found, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -49,6 +50,7 @@ pub(super) struct Runs {
     window: Vec<u8>,
     /// How many octets of it were looked at.
     seen: usize,
+    letters: Letters,
     run: Option<Run>,
 }
 
@@ -104,9 +106,23 @@ impl Runs {
     /// Looks for runs in the window.
     fn look(&mut self, window: &[u8], found: &mut Vec<Found>) {
         let mut from = 0;
-        while let Some(seed) = seed(window, from.max(self.seen.saturating_sub(SEED))) {
-            let (start, starts) = beginning(window, seed.start, from);
-            let mut run = Run { starts, page: precedes_page(&window[..start]), ..Run::default() };
+        let start = self.seen.saturating_sub(SEED);
+        self.letters.read(window, start);
+        while let Some(seed) = self.letters.seed(from.max(start)) {
+            if stands_apart(window, seed.start) && !may_begin(window, seed.start) {
+                from = self.letters.end(seed.end);
+                continue;
+            }
+            let places = beginnings(window, seed.start, from);
+            let (start, page) = (places[0], precedes_page(&window[..places[0]]));
+            let may =
+                |(index, &place): (usize, &usize)| (index == 0 || place != start) && may_begin(window, place);
+            if !page && !places.iter().enumerate().any(may) {
+                from = self.letters.end(seed.end);
+                continue;
+            }
+            let starts = places.iter().map(|&place| letters_between(window, start, place)).collect();
+            let mut run = Run { starts, page, ..Run::default() };
             let used = run.feed(&window[start..], found);
             if !run.scanner.ended {
                 self.run = Some(run);
@@ -130,39 +146,48 @@ impl Runs {
     }
 }
 
-/// A letter of base64 in its usual alphabet.
-fn is_letter(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
-}
-
-/// The next [`SEED`] letters without a gap, which may go on in the next window.
-fn seed(window: &[u8], from: usize) -> Option<Range<usize>> {
-    let mut at = from + SEED - 1;
-    while at < window.len() {
-        let letters = window[at + 1 - SEED..=at].iter().rev().take_while(|&&byte| is_letter(byte)).count();
-        if letters == SEED {
-            return Some(at + 1 - SEED..at + 1);
-        }
-        at += SEED - letters;
-    }
-    None
-}
-
-/// Where the run that these letters belong to begins, not before `from`; and at which of its letters the file
-/// may begin, as what stands before it may look like letters too.
-fn beginning(window: &[u8], seed: usize, from: usize) -> (usize, Vec<usize>) {
+/// The places where the file of these letters may begin, not before `from`; the first is where the run begins. What
+/// stands before a file may look like letters too.
+fn beginnings(window: &[u8], seed: usize, from: usize) -> [usize; 4] {
     let line = letters_before(window, seed, from);
     // The line before may have the first letters, if it was folded there.
     let start = line_before(&window[from..line]).map_or(line, |end| letters_before(window, from + end, from));
-    let letters_to = |to: usize| {
-        let (mut scanner, mut out) = (Scanner::default(), Vec::new());
-        scanner.feed(&window[start..to], &mut out);
-        out.len() + scanner.token.len()
-    };
     // A hyphen or an underscore is a letter in addresses only.
     let plain = window[line..seed].iter().rposition(|&byte| !is_letter(byte)).map(|at| line + at + 1);
-    let places = [Some(start), Some(line), escaped(window, line), plain];
-    (start, places.into_iter().flatten().map(letters_to).collect())
+    [start, line, escaped(window, line).unwrap_or(start), plain.unwrap_or(start)]
+}
+
+/// How many letters stand between two places.
+fn letters_between(window: &[u8], start: usize, to: usize) -> usize {
+    let (mut scanner, mut out) = (Scanner::default(), Vec::new());
+    scanner.feed(&window[start..to], &mut out);
+    out.len() + scanner.token.len()
+}
+
+/// Whether these letters stand behind a blank within a line, or a quote: then they begin where they seem to.
+fn stands_apart(window: &[u8], seed: usize) -> bool {
+    match window[..seed] {
+        [.., before, b' '] => !matches!(before, b' ' | b'\t' | b'>' | b'\r' | b'\n'),
+        [.., b'"' | b'\''] => true,
+        _ => false,
+    }
+}
+
+/// Whether a file may begin at this place, by its first letters; also if an escape stands between them.
+fn may_begin(window: &[u8], place: usize) -> bool {
+    let (mut letters, mut count) = ([0; lead::LETTERS], 0);
+    for &byte in window[place..].iter().take(4 * lead::LETTERS) {
+        if base64_value(byte).is_some() {
+            letters[count] = byte;
+            count += 1;
+            if count == lead::LETTERS {
+                return lead::first(&letters).is_none_or(|head| lead::may_lead(&head));
+            }
+        } else if !matches!(byte, b'\r' | b'\n' | b' ' | b'\t' | b'>') {
+            return true;
+        }
+    }
+    true
 }
 
 /// Whether the tag of a page of draw.io ends here, as it is or escaped.
@@ -211,7 +236,7 @@ fn letters_before(window: &[u8], to: usize, from: usize) -> usize {
         let stands =
             begins.map(|first| (first, escape(&window[first..window.len().min(first + ESCAPE + 1)])));
         match stands {
-            Some((first, Some((Sign::Letter(_), _)))) => at = first,
+            Some((first, Some((Sign::Letter(_) | Sign::LineEnd, _)))) => at = first,
             _ => return at,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::super::{cms, formats, mailbox};
 use crate::message::charset::Charset;
-use crate::message::walk::transfer::Base64;
+use crate::message::walk::transfer::{Base64, base64_value};
 use flate2::bufread::DeflateDecoder;
 use std::io::Read;
 
@@ -21,14 +21,11 @@ pub(super) enum Lead {
 pub(super) const QUERY: usize = 8;
 /// What a page of draw.io begins with, as its letters are written before they are packed.
 const PAGE: [u8; 5] = *b"%3Cmx";
-/// First octets of signatures whose others are no text, and of marks of UTF-16.
-const FIRST: &[u8] = b"\0\x1f\x28\x30\x5d\x89\xd0\xef\xfd\xfe\xffP7";
-
 /// How a file begins whose first letters are these, if it is one that is looked for. `page` says whether it may be a
 /// page of draw.io.
 pub(super) fn of(letters: &[u8], page: bool) -> Option<Lead> {
     let (mut decoder, mut head) = (Base64::default(), Vec::new());
-    let (first, rest) = letters.split_at(letters.len().min(4));
+    let (first, rest) = letters.split_at(letters.len().min(LETTERS));
     decoder.feed(first, &mut head);
     // Most runs are no files, and most of those are dismissed here.
     if !page && !may_lead(&head) {
@@ -55,11 +52,35 @@ pub(super) fn of(letters: &[u8], page: bool) -> Option<Lead> {
     (inflated && start == PAGE).then_some(Lead::Deflated)
 }
 
-/// Whether a file that is looked for may have these first octets: text, or a signature.
-fn may_lead(head: &[u8]) -> bool {
+/// Octets that tell of most letters that they are no file.
+const FIRST: usize = 6;
+/// The letters that stand for them.
+pub(super) const LETTERS: usize = 8;
+
+/// What these letters decode to.
+pub(super) fn first(letters: &[u8; LETTERS]) -> Option<[u8; FIRST]> {
+    let mut word = 0_u64;
+    for &letter in letters {
+        word = word << 6 | u64::from(base64_value(letter)?);
+    }
+    let [_, _, octets @ ..] = word.to_be_bytes();
+    Some(octets)
+}
+
+/// Whether a file that is looked for may have these first octets: markup or other text, or a signature.
+pub(super) fn may_lead(head: &[u8]) -> bool {
     let is_text = |byte: &u8| (0x20..0x7f).contains(byte) || byte.is_ascii_whitespace();
-    match head {
-        [first, _, third, ..] => head.iter().all(is_text) || FIRST.contains(first) || *third == b'-',
+    let Some(first) = head.first_chunk::<FIRST>() else { return false };
+    first[0] == b'<' || first.iter().all(is_text) || is_other(*first) || formats::may_begin(*first)
+}
+
+/// Whether these may be the first octets of what has no signature there.
+fn is_other(first: [u8; FIRST]) -> bool {
+    match first {
+        // What precedes an archive of Power Query, and CMS, whose length has a short or a long form.
+        [0, 0, 0, 0, ..] | [0x30, 0x80..=0x88, ..] | [0x30, _, 6, ..] => true,
+        // Marks of UTF-8 and UTF-16, and LZH.
+        [0xef, 0xbb, 0xbf, ..] | [0xfe, 0xff, ..] | [0xff, 0xfe, ..] | [_, _, b'-', b'l', ..] => true,
         _ => false,
     }
 }

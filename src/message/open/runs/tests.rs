@@ -61,7 +61,7 @@ fn a_file_is_found_in_what_it_is_written_in() {
         format!("<d>{}</d>", lines(&text, 76, "&#13;&#10;").replace('+', "&#43;")),
         format!("url(data:application/zip;base64,{text})"),
         format!("<a href='data:,;base64%2C{}'>", text.replace('+', "%2B").replace('/', "%2f")),
-        format!("ATTACH;ENCODING=BASE64;X-FILENAME=a-file.docx:{}\r\nUID:x", lines(&text, 29, "\r\n ")),
+        format!("ATTACH;ENCODING=BASE64;X-FILENAME=a-file.docx:{}\r\nUID:x", lines(&text, 60, "\r\n ")),
         format!("-----BEGIN CERTIFICATE-----\r\n{}\r\n-----END CERTIFICATE-----", lines(&text, 64, "\r\n")),
         format!("Content-Transfer-Encoding: base64\n\n{}\n\nThe end of all this.", lines(&text, 76, "\n")),
         format!("> Encoding: base64\r\n> \r\n> {}\r\n>\r\n> Regards", lines(&text, 76, "\r\n> ")),
@@ -146,5 +146,18 @@ fn nothing_is_found_in_what_is_no_file() {
         for size in [1, 1_000] {
             assert_eq!(files(&text, size), Vec::<Vec<u8>>::new(), "{text}");
         }
+    }
+}
+
+/// No beginning of a format is dismissed by its first octets.
+#[test]
+fn formats_are_not_dismissed() {
+    let starts = crate::message::open::formats::FORMATS.iter().flat_map(|format| format.starts);
+    for &(at, start) in starts.filter(|(at, _)| *at < 3) {
+        let head = [&b"\x80\x80"[..at], start, b"\x90\x91\x92\x93\x94\x95"].concat();
+        let text = STANDARD.encode(&head[..6]);
+        let first = lead::first(text.as_bytes().first_chunk().unwrap()).unwrap();
+        assert_eq!(first, head[..6]);
+        assert!(lead::may_lead(&first), "{start:?}");
     }
 }

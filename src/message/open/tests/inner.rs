@@ -167,7 +167,11 @@ fn files_within_text() {
     (0..20).for_each(|_| nested = format!("<a>{}</a>", STANDARD.encode(&nested)));
     let (facts, _) = read(&format!("Content-Type: text/xml\r\n\r\n{nested}\r\n"), "x");
     assert!(!facts.over_budget.is_empty(), "{facts:?}");
-    let many = format!("<a>{}</a>\n", STANDARD.encode("<p>one of very many</p>")).repeat(11_000);
+    let many = format!(
+        "<a>{}</a>\n",
+        STANDARD.encode("<p>one of very many, each of which is a page of its own</p>")
+    )
+    .repeat(11_000);
     let (facts, _) = read(&format!("Content-Type: text/xml\r\n\r\n{many}\r\n"), "x");
     assert!(!facts.over_budget.is_empty());
 }
