@@ -157,6 +157,15 @@ impl Progress {
         self.is_put_off(now).then(|| Self { reply: why.to_owned(), ..self.dropped() })
     }
 
+    /// The delivery after the release that made it was undone; `None` if it is too late. What becomes of the recipients
+    /// of a copy that an operator had dropped is for the next decision, too.
+    pub fn undone(self, now: Timestamp) -> Option<Self> {
+        if self.state == DeliveryState::Dropped && self.attempts == 0 && !self.is_withdrawn() {
+            return Some(Self { reply: UNDONE.to_owned(), ..self });
+        }
+        self.withdrawn(now, UNDONE)
+    }
+
     /// The delivery, sent early; `None` if it is due already, or was tried.
     pub fn sent_now(self, now: Timestamp) -> Option<Self> {
         self.is_put_off(now).then_some(Self { due: Some(now), ..self })
@@ -294,6 +303,9 @@ mod tests {
                 assert!(!stopped.is_given_up(LATER), "{state}");
             }
         }
+        let dropped = Progress { attempts: 0, ..progress(Waiting) }.changed(Drop, NOW).unwrap();
+        assert!(dropped.is_given_up(NOW) && !dropped.undone(NOW).unwrap().is_given_up(NOW));
+        assert_eq!(progress(Waiting).changed(Drop, NOW).unwrap().undone(NOW), None, "it was tried");
         for why in [UNDONE, TAKEN_BACK] {
             let waiting = Progress { attempts: 0, ..progress(Waiting) };
             assert!(!waiting.withdrawn(NOW, why).unwrap().is_given_up(NOW), "{why}");

@@ -99,23 +99,33 @@ pub(in crate::store) async fn an_undone_release_joins_what_waits(harness: &impl 
 /// The copies of an undone release have not failed: after the next decision, nobody gets the mail again who has it,
 /// and what was returned may be sent again.
 pub(in crate::store) async fn an_undone_release_is_no_failure(harness: &impl Harness) {
-    for (text, returned) in [("goes", false), ("returns", true)] {
+    let cases = [
+        ("goes", false, false),
+        ("returns", true, false),
+        ("dropped", false, true),
+        ("drop, return", true, true),
+    ];
+    for (number, (text, returned, dropped)) in (1..).zip(cases) {
         let store = harness.open();
         let with = |new: NewMessage| NewMessage { fork: Some(fork("one", text)), ..new };
-        let seed = text.len() as u64 * 1_000;
+        let seed = number * 1_000;
         let item = with(in_place(seed, &["a@x.example", "b@x.example"], ForkRelation::default()));
         store.accept(item.clone()).await.unwrap();
         let put_off = HeldDecision { undo_until: Some(at(20)), ..released(&item, &[]) };
         let mut waiting = put_off.clone();
         waiting.deliveries.iter_mut().for_each(|new| new.state = InitialState::Waiting(at(20)));
         store.decide(waiting).await.unwrap();
+        if dropped {
+            let its = QueueFilter { id: Some(item.id.to_string()), ..QueueFilter::default() };
+            assert_eq!(store.change_queue(&its, QueueChange::Drop, "root", at(10)).await.unwrap(), 2);
+        }
         let undo = Again { id: item.id, by: "soumu".to_owned(), at: at(11), expires: at(60) };
         store.undo_release(undo).await.unwrap();
         let state = if returned { HeldState::Returned } else { HeldState::Released };
         let mut next = HeldDecision { state, ..released(&item, &[]) };
         next.deliveries.truncate(1);
         store.decide(next).await.unwrap();
-        // Nor has the copy failed of somebody whom the next decision took off.
+        // Nor has the copy failed of somebody whom the next decision took off, even if it was dropped before.
         let off = store.accept(with(passed(seed + 2, &["b@x.example"]))).await;
         assert_eq!(original(&off), (!returned).then_some(item.id), "{text}: {off:?}");
         let again = store.accept(with(passed(seed + 1, &["a@x.example"]))).await;

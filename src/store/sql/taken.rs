@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::id::Id;
 use crate::journal::Event;
 use crate::lifecycle::deciding::{self, Undo, Withdrawn};
-use crate::lifecycle::delivery::{TAKEN_BACK, UNDONE};
+use crate::lifecycle::delivery::TAKEN_BACK;
 use crate::lifecycle::repeats as rules;
 use crate::lifecycle::taking;
 use crate::message::Fork;
@@ -169,9 +169,12 @@ pub(in crate::store) fn undo_release(tx: &Connection, again: &Again) -> Result<(
     let (mut members, mut anew) = (Vec::new(), false);
     for member in groups::members(tx, item, HeldState::Released)? {
         let mut copies = Withdrawn::default();
-        copies.withdrawn = deliveries::change(tx, member, |copy| {
-            copies.open += usize::from(!copy.state.is_final() || copy.was_tried_since(released));
-            copy.withdrawn(again.at, UNDONE)
+        deliveries::change(tx, member, |copy| {
+            let is_open = !copy.state.is_final();
+            copies.open += usize::from(is_open || copy.was_tried_since(released));
+            let undone = copy.undone(again.at);
+            copies.withdrawn += usize::from(is_open && undone.is_some());
+            undone
         })?;
         members.push((member, copies));
         // A copy that an operator dropped may have been sent again, also as a member of this item.
