@@ -469,7 +469,7 @@ fn sort(info: &Info, head: &[u8]) -> Sort {
 /// Whether these octets cannot be text in any usual set: many are control characters, and more of them than zeros,
 /// of which UTF-16 has many. A few come with the text of careless programs.
 fn is_scrambled(head: &[u8]) -> bool {
-    let zeros = head.iter().filter(|&&byte| byte == 0).count();
+    let zeros = memchr::memchr_iter(0, head).count();
     let controls = head.iter().filter(|&&byte| !is_of_text(byte)).count();
     Charset::by_mark(head).is_none() && controls > (2 * zeros).max(3) && controls * 32 > head.len()
 }

@@ -85,13 +85,13 @@ fn texts(info: &Info, file: &mut SpoolReader, cx: &mut Context<'_>) -> Result<()
         // A picture that is cut off is shown as far as it goes.
         let data = read_at(file, at, usize::try_from(size.min(end - at)).unwrap_or(0))?;
         at = at.saturating_add(size + CHECKSUM);
-        text(info, &head[4..], &data, cx)?;
+        text(info, &head[4..], &data, cx);
     }
     Ok(())
 }
 
 /// Passes on one text.
-fn text(info: &Info, kind: &[u8], data: &[u8], cx: &mut Context<'_>) -> Result<(), Stop> {
+fn text(info: &Info, kind: &[u8], data: &[u8], cx: &mut Context<'_>) {
     let split = |bytes: &[u8]| memchr(0, bytes).map_or((bytes.len(), bytes.len()), |at| (at, at + 1));
     let (name, mut from) = split(data);
     cx.header(&info.place, &[b"name of a text: ", &data[..name]].concat());
@@ -118,15 +118,14 @@ fn text(info: &Info, kind: &[u8], data: &[u8], cx: &mut Context<'_>) -> Result<(
         pump.take(content, cost::DEFLATE, cx)
     };
     pump.finish(result, cx);
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
-        [&u32::try_from(data.len()).unwrap().to_be_bytes(), &kind[..], data, b"\xa1b\xc3d"].concat()
+    fn chunk(kind: &[u8], data: &[u8]) -> Vec<u8> {
+        [&u32::try_from(data.len()).unwrap().to_be_bytes(), kind, data, b"\xa1b\xc3d"].concat()
     }
 
     #[test]

@@ -181,7 +181,7 @@ fn may_begin(window: &[u8], place: usize) -> bool {
             letters[count] = byte;
             count += 1;
             if count == lead::LETTERS {
-                return lead::first(&letters).is_none_or(|head| lead::may_lead(&head));
+                return lead::first(letters).is_none_or(|head| lead::may_lead(&head));
             }
         } else if !matches!(byte, b'\r' | b'\n' | b' ' | b'\t' | b'>') {
             return true;

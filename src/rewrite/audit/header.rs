@@ -6,14 +6,14 @@ use super::fold::{Fold, Way};
 use super::foreign;
 use super::hits::Hits;
 use super::reading::LAYERS;
-use super::stream::{Form, Look, search_all};
+use super::stream::{Form, Look, Of, search_all};
 use super::{Needles, words};
 use crate::message::header::decode_text;
 use crate::message::named;
 use crate::message::walk::params;
 use memchr::{memchr, memchr_iter, memchr3, memmem};
 
-const LOOK: Look = Look { verp: true, tokens: true, raw: false, parts: false };
+const LOOK: Look = Look { verp: true, tokens: true, of: Of::Words };
 /// The maximum length of a text that is decoded at once, in octets. Longer ones are decoded in pieces.
 const PIECE: usize = 64 * 1_024;
 
@@ -49,9 +49,9 @@ fn search_field(needles: &Needles, field: &[u8], before: &str, hits: &mut Hits) 
         None => (&b""[..], field),
     };
     // Identifiers and names of files are put together from parts, of which an address may be one.
-    let parts =
+    let is_parts =
         named::identifies(&String::from_utf8_lossy(name).trim().to_ascii_lowercase()) || name == b"file name";
-    let look = Look { parts, ..LOOK };
+    let look = Look { of: if is_parts { Of::Parts } else { Of::Words }, ..LOOK };
     let mut note = |index: u32, form: Form, base: &'static str| {
         let name = String::from_utf8_lossy(name);
         let name: String = name.trim().chars().take(80).filter(|letter| !letter.is_control()).collect();

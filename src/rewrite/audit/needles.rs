@@ -5,6 +5,7 @@
 //! the text before the separator only if so. Its cost therefore does not depend on the number of addresses.
 
 use super::escapes::octet;
+use super::stream::Of;
 use crate::message::Address;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -71,13 +72,8 @@ pub(super) struct Spot<'a> {
     pub(super) text: &'a [u8],
     /// The position of the separator.
     pub(super) at: usize,
-    /// Whether the text is undecoded, so that its encoding is unknown. A soft line break of quoted-printable
-    /// then does not end a word, because half a word could look like a different address. Nothing is missed,
-    /// because the decoded text is searched, too.
-    pub(super) is_raw: bool,
-    /// Whether an address may be a part between dots, hyphens and the like, as in the Message-ID
-    /// `20061220.F016.taro@x.jp`.
-    pub(super) is_parts: bool,
+    /// What the text is.
+    pub(super) of: Of,
 }
 
 impl Needles {
@@ -140,7 +136,7 @@ impl Needles {
         if !self.starts.0[usize::from(*spot.text.get(start)?)] {
             return None;
         }
-        if spot.is_raw && goes_on(&spot.text[start..]) {
+        if spot.of == Of::Raw && goes_on(&spot.text[start..]) {
             return None;
         }
         self.domains_at(&spot.text[start..]).into_iter().flatten().find_map(|domain| {
@@ -330,9 +326,10 @@ impl Needles {
     ) -> Option<u32> {
         let text = spot.text;
         let mut key = String::with_capacity(run.len() + 1 + domain.len());
-        let is_part = |start: usize| spot.is_parts && start > 0 && b"._-+".contains(&text[start - 1]);
+        let is_part = |start: usize| spot.of == Of::Parts && start > 0 && b"._-+".contains(&text[start - 1]);
         let is_edge = |start| {
-            (is_edge(text, start, is_verp) || is_part(start)) && !(spot.is_raw && goes_before(&text[..start]))
+            (is_edge(text, start, is_verp) || is_part(start))
+                && !((spot.of == Of::Raw) && goes_before(&text[..start]))
         };
         run.clone().filter(|&start| is_edge(start)).find_map(|start| {
             key.clear();

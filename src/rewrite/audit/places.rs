@@ -6,7 +6,7 @@ use super::lazy::{Found, Machine};
 use super::markup::Markup;
 use super::reading::Plan;
 use super::sleep::Reading;
-use super::stream::{Look, Stream};
+use super::stream::{Look, Of, Stream};
 use super::{Hit, Needles, header};
 use crate::message::open::{Kind, TextSink, UNHEARD};
 use std::sync::Arc;
@@ -119,7 +119,7 @@ impl Place {
 
 impl Places {
     pub(super) fn new(needles: Arc<Needles>) -> Self {
-        let stream = Stream::new(Look { raw: true, ..Look::default() });
+        let stream = Stream::new(Look { of: Of::Raw, ..Look::default() });
         let raw = Place { name: Arc::from(RAW), views: Views::Bytes("as text", stream), block: Vec::new() };
         let stray = Place::new(STRAY, "as text", Kind::Text);
         Self { needles, hits: Hits::default(), open: Vec::new(), raw, stray }

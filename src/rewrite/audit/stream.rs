@@ -14,10 +14,23 @@ pub(super) struct Look {
     pub(super) verp: bool,
     /// Base64 inside the text.
     pub(super) tokens: bool,
-    /// The octets are not decoded: see [`Spot::is_raw`].
-    pub(super) raw: bool,
-    /// The text is put together from parts: see [`Spot::is_parts`].
-    pub(super) parts: bool,
+    /// What the view is.
+    pub(super) of: Of,
+}
+
+/// What a text is in which addresses are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Text, decoded.
+    #[default]
+    Words,
+    /// Octets that are not decoded, so that their encoding is unknown. A soft line break of quoted-printable does not
+    /// end a word, because half a word could look like a different address. Nothing is missed, because the decoded text
+    /// is searched, too.
+    Raw,
+    /// Put together: an address may be between dots, hyphens and the like, as in the Message-ID
+    /// `20061220.F016.taro@x.jp`.
+    Parts,
 }
 
 /// How a needle was written where it was found.
@@ -97,19 +110,11 @@ fn search(
     let region = &text[range.clone()];
     if look.verp {
         for at in memchr3_iter(b'@', b'=', b'%', region) {
-            separator(
-                needles,
-                &Spot { text, at: range.start + at, is_raw: look.raw, is_parts: look.parts },
-                found,
-            );
+            separator(needles, &Spot { text, at: range.start + at, of: look.of }, found);
         }
     } else {
         for at in memchr_iter(b'@', region) {
-            separator(
-                needles,
-                &Spot { text, at: range.start + at, is_raw: look.raw, is_parts: look.parts },
-                found,
-            );
+            separator(needles, &Spot { text, at: range.start + at, of: look.of }, found);
         }
     }
     if look.tokens {
@@ -134,7 +139,7 @@ pub(super) fn separator(needles: &Needles, spot: &Spot<'_>, found: &mut impl FnM
 /// The length of the word before an `@` in one byte order of UTF-16, and the needle around the `@`.
 fn utf16(needles: &Needles, text: &[u8], at: usize, low_first: bool) -> (usize, Option<u32>) {
     let (narrow, at) = narrow(text, at, low_first, needles.reach());
-    (at, needles.at(&Spot { text: &narrow, at, is_raw: false, is_parts: false }))
+    (at, needles.at(&Spot { text: &narrow, at, of: Of::Words }))
 }
 
 /// How many octets before and after an `@` are examined to find the byte order of UTF-16.

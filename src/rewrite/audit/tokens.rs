@@ -7,6 +7,7 @@
 
 use super::escapes::Unescape;
 use super::needles::{Needles, Spot};
+use super::stream::Of;
 use crate::message::walk::transfer::base64_value;
 use memchr::{memchr_iter, memmem};
 use std::ops::Range;
@@ -126,7 +127,7 @@ fn escaped(needles: &Needles, text: &[u8], range: Range<usize>, found: &mut impl
             plain = out;
         }
         for at in memchr_iter(b'@', &plain) {
-            let spot = Spot { text: &plain, at, is_raw: false, is_parts: false };
+            let spot = Spot { text: &plain, at, of: Of::Words };
             super::stream::separator(needles, &spot, &mut |index, _| found(index));
         }
     }
@@ -191,7 +192,7 @@ fn around(search: &mut Search<'_>, at: usize, place: usize, found: &mut impl FnM
         for spot in memchr_iter(b'@', &octets[first..]) {
             super::stream::separator(
                 needles,
-                &Spot { text: &octets, at: first + spot, is_raw: false, is_parts: false },
+                &Spot { text: &octets, at: first + spot, of: Of::Words },
                 &mut |index, _| found(index),
             );
         }
@@ -350,7 +351,7 @@ mod tests {
                 for spot in memchr::memchr_iter(b'@', &octets).filter(|_| run.len() >= TOKEN) {
                     super::super::stream::separator(
                         needles,
-                        &Spot { text: &octets, at: spot, is_raw: false, is_parts: false },
+                        &Spot { text: &octets, at: spot, of: Of::Words },
                         &mut |index, _| found(index),
                     );
                 }

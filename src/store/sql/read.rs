@@ -219,20 +219,19 @@ pub(in crate::store) fn unreadable(error: &dyn std::fmt::Display) -> Reason {
 /// The statement for a filter; it uses each of its four parameters. The query for expired holds runs every half
 /// minute and must find its rows by an index, which a condition that may be absent would prevent.
 pub(in crate::store) fn held_text(filter: &HeldFilter) -> String {
-    let (index, which) = match (&filter.id, filter.state, filter.expired_by) {
-        (Some(_), ..) => (
-            "",
-            "m.id = ?1 AND (CAST(?2 AS BIGINT) IS NULL OR h.state = ?2) AND (CAST(?3 AS BIGINT) IS NULL OR h.expires < ?3)",
-        ),
-        (None, Some(HeldState::Held), Some(_)) => (
-            "INDEXED BY held_open",
-            "CAST(?1 AS TEXT) IS NULL AND h.state = 0 AND h.state = ?2 AND h.expires < ?3 AND h.item = h.message",
-        ),
-        _ => (
-            "",
+    let mut index = "";
+    let which = match (&filter.id, filter.state, filter.expired_by) {
+        (Some(_), ..) => {
+            "m.id = ?1 AND (CAST(?2 AS BIGINT) IS NULL OR h.state = ?2) AND (CAST(?3 AS BIGINT) IS NULL OR h.expires < ?3)"
+        }
+        (None, Some(HeldState::Held), Some(_)) => {
+            index = "INDEXED BY held_open";
+            "CAST(?1 AS TEXT) IS NULL AND h.state = 0 AND h.state = ?2 AND h.expires < ?3 AND h.item = h.message"
+        }
+        _ => {
             "CAST(?1 AS TEXT) IS NULL AND h.item = h.message AND (CAST(?2 AS BIGINT) IS NULL OR h.state = ?2) \
-             AND (CAST(?3 AS BIGINT) IS NULL OR h.expires < ?3)",
-        ),
+             AND (CAST(?3 AS BIGINT) IS NULL OR h.expires < ?3)"
+        }
     };
     format!("{HELD} {index} {ITS_MESSAGE} WHERE {which} ORDER BY h.message DESC LIMIT ?4")
 }

@@ -58,9 +58,9 @@ const FIRST: usize = 6;
 pub(super) const LETTERS: usize = 8;
 
 /// What these letters decode to.
-pub(super) fn first(letters: &[u8; LETTERS]) -> Option<[u8; FIRST]> {
+pub(super) fn first(letters: [u8; LETTERS]) -> Option<[u8; FIRST]> {
     let mut word = 0_u64;
-    for &letter in letters {
+    for letter in letters {
         word = word << 6 | u64::from(base64_value(letter)?);
     }
     let [_, _, octets @ ..] = word.to_be_bytes();
@@ -76,11 +76,8 @@ pub(super) fn may_lead(head: &[u8]) -> bool {
 
 /// Whether these may be the first octets of what has no signature there.
 fn is_other(first: [u8; FIRST]) -> bool {
-    match first {
-        // What precedes an archive of Power Query, and CMS, whose length has a short or a long form.
-        [0, 0, 0, 0, ..] | [0x30, 0x80..=0x88, ..] | [0x30, _, 6, ..] => true,
-        // Marks of UTF-8 and UTF-16, and LZH.
-        [0xef, 0xbb, 0xbf, ..] | [0xfe, 0xff, ..] | [0xff, 0xfe, ..] | [_, _, b'-', b'l', ..] => true,
-        _ => false,
-    }
+    let is_mark = matches!(first, [0xef, 0xbb, 0xbf, ..] | [0xfe, 0xff, ..] | [0xff, 0xfe, ..]);
+    // CMS has a length in a short or a long form; four zeros precede an archive of Power Query.
+    let is_cms = matches!(first, [0x30, 0x80..=0x88, ..] | [0x30, _, 6, ..]);
+    is_mark || is_cms || matches!(first, [0, 0, 0, 0, ..] | [_, _, b'-', b'l', ..])
 }

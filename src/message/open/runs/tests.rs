@@ -104,9 +104,9 @@ fn several_and_what_is_before_them() {
 #[test]
 fn drawings() {
     let page = "%3CmxGraphModel%3E%3Croot%3E%3CmxCell%20value%3D%22tanaka%22%2F%3E".repeat(3);
-    let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
-    std::io::Write::write_all(&mut packer, page.as_bytes()).unwrap();
-    let packed = packer.finish().unwrap();
+    let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut deflate, page.as_bytes()).unwrap();
+    let packed = deflate.finish().unwrap();
     let letters = STANDARD.encode(&packed);
     for text in [
         format!("<mxfile><diagram id=\"a\" name=\"Page-1\">{letters}</diagram></mxfile>"),
@@ -156,7 +156,7 @@ fn formats_are_not_dismissed() {
     for &(at, start) in starts.filter(|(at, _)| *at < 3) {
         let head = [&b"\x80\x80"[..at], start, b"\x90\x91\x92\x93\x94\x95"].concat();
         let text = STANDARD.encode(&head[..6]);
-        let first = lead::first(text.as_bytes().first_chunk().unwrap()).unwrap();
+        let first = lead::first(*text.as_bytes().first_chunk().unwrap()).unwrap();
         assert_eq!(first, head[..6]);
         assert!(lead::may_lead(&first), "{start:?}");
     }

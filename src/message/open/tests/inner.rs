@@ -120,7 +120,7 @@ fn mail_under_another_name() {
     // Quoted mail is text, and holds nothing up, whatever of it is quoted.
     for quoted in [
         "From: x@y.jp\nTo: b@c.jp\nSubject: hi\n\nText\n".to_owned(),
-        mail.lines().take(4).map(|line| format!("{line}\n")).collect(),
+        mail.lines().take(4).flat_map(|line| [line, "\n"]).collect(),
         format!("{plain}\n-----Original Message-----\n{mail}"),
         "Received: from a by b\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\nTo: b@y.jp\n\nWhat is this?\n"
             .to_owned(),
@@ -202,7 +202,7 @@ fn texts_of_pictures() {
 
 #[test]
 fn what_is_no_text_is_named_whatever_its_name() {
-    let noise = deflated(&(0..2_000).map(|n| format!("{:x}", n * 7_919)).collect::<String>());
+    let noise = deflated(&(0..2_000).map(|n| format!("{:x}", n * 7_919)).collect::<Vec<_>>().concat());
     for name in ["content.xml", "page.html", "a.svg"] {
         let (facts, _) = read(&attached(&format!("application/octet-stream; name={name}"), &noise), "x");
         assert_eq!(facts.opaque.len(), 1, "{name}: {facts:?}");

@@ -150,7 +150,7 @@ impl Lines {
     }
 
     /// Decodes `_x000D_` and the like, by which OOXML writes characters that XML does not allow (ECMA-376 part 1,
-    /// §22.4.2.4, ST_Xstring). Control characters end a line.
+    /// §22.4.2.4, `ST_Xstring`). Control characters end a line.
     fn unescape(&mut self) {
         if memchr(b'_', &self.out).is_none() {
             return;
