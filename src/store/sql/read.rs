@@ -121,7 +121,6 @@ const HELD: &str = "SELECT m.id, m.people, m.subject, m.received, h.kind, h.expi
      (SELECT group_concat(a.approver, char(10)) FROM held_approvers a WHERE a.message = h.message), \
      (SELECT id FROM messages WHERE row = h.item), (SELECT id FROM messages WHERE row = h.adds_to), \
      h.members, h.awaited, h.undo_until, h.item FROM held h";
-
 /// Its row of the message; an index may be named before it.
 const ITS_MESSAGE: &str = "JOIN messages m ON m.row = h.message";
 
