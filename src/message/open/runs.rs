@@ -27,8 +27,12 @@ const TELLING: usize = 352;
 const LEAST: usize = 24;
 /// The most lines of a run at whose beginnings a file is looked for, as a name or the like may stand before it.
 const LINES: usize = 8;
-/// Octets kept from before what comes next: a file may begin in the line before its first long one.
+/// How far before such letters a file may begin: in the line before, or with escapes among its letters.
 const BEFORE: usize = 4_096;
+/// How far before a page of draw.io its tag may begin.
+const NEAR: usize = 256;
+/// Octets kept from before what comes next, so that pieces of any size show the same.
+const KEPT: usize = SEED + BEFORE;
 /// What has been found, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -50,6 +54,10 @@ pub(super) struct Runs {
     window: Vec<u8>,
     /// How many octets of it were looked at.
     seen: usize,
+    /// Where the last run ended.
+    floor: usize,
+    /// The letters that go on at its end are no file.
+    skips: bool,
     letters: Letters,
     run: Option<Run>,
 }
@@ -85,57 +93,54 @@ impl Runs {
             }
             run.finish(found);
             self.run = None;
-            self.window.clear();
-            self.seen = 0;
+            self.forget();
             return self.feed(&bytes[used..], found);
         }
-        self.window.extend_from_slice(bytes);
         let mut window = std::mem::take(&mut self.window);
+        window.extend_from_slice(bytes);
         self.look(&window, found);
         if self.run.is_none() {
-            let over = window.len().saturating_sub(BEFORE);
+            let over = window.len().saturating_sub(KEPT);
             window.drain(..over);
             self.seen = self.seen.saturating_sub(over);
+            self.floor = self.floor.saturating_sub(over);
+            self.window = window;
         } else {
-            window.clear();
-            self.seen = 0;
+            self.forget();
         }
-        self.window = window;
+    }
+
+    /// What comes next stands alone.
+    fn forget(&mut self) {
+        self.window.clear();
+        (self.seen, self.floor, self.skips) = (0, 0, false);
     }
 
     /// Looks for runs in the window.
     fn look(&mut self, window: &[u8], found: &mut Vec<Found>) {
-        let mut from = 0;
-        let start = self.seen.saturating_sub(SEED);
-        self.letters.read(window, start);
-        while let Some(seed) = self.letters.seed(from.max(start)) {
-            if stands_apart(window, seed.start) && !may_begin(window, seed.start) {
+        let mut from = self.floor.max(self.seen.saturating_sub(SEED - 1));
+        self.letters.read(window, from);
+        if self.skips {
+            from = self.letters.end(self.seen);
+        }
+        while let Some(seed) = self.letters.seed(from) {
+            let back = self.floor.max(seed.start.saturating_sub(BEFORE));
+            let Some(mut run) = candidate(window, seed.start, back) else {
                 from = self.letters.end(seed.end);
+                self.skips = true;
                 continue;
-            }
-            let places = beginnings(window, seed.start, from);
-            let (start, page) = (places[0], precedes_page(&window[..places[0]]));
-            let may =
-                |(index, &place): (usize, &usize)| (index == 0 || place != start) && may_begin(window, place);
-            if !page && !places.iter().enumerate().any(may) {
-                from = self.letters.end(seed.end);
-                continue;
-            }
-            let starts = places.iter().map(|&place| letters_between(window, start, place)).collect();
-            let mut run = Run { starts, page, ..Run::default() };
-            let used = run.feed(&window[start..], found);
-            if !run.scanner.ended {
-                self.run = Some(run);
+            };
+            let used = run.1.feed(&window[run.0..], found);
+            if !run.1.scanner.ended {
+                self.run = Some(run.1);
                 return;
             }
-            run.finish(found);
-            from = (start + used).max(seed.end);
+            run.1.finish(found);
+            self.floor = run.0 + used;
+            (from, self.skips) = (self.floor, false);
         }
+        self.skips &= from == window.len();
         self.seen = window.len();
-        if from > 0 {
-            // What belonged to a run is not looked at again.
-            self.seen = self.seen.max(from + SEED);
-        }
     }
 
     /// The text has ended.
@@ -146,6 +151,21 @@ impl Runs {
     }
 }
 
+/// The run that these letters belong to, and where it begins, not before `back`; `None` if it is no file.
+fn candidate(window: &[u8], seed: usize, back: usize) -> Option<(usize, Run)> {
+    if stands_apart(&window[back..seed]) && !may_begin(window, seed) {
+        return None;
+    }
+    let places = beginnings(window, seed, back);
+    let (start, page) = (places[0], precedes_page(&window[back..places[0]]));
+    let may = |(index, &place): (usize, &usize)| (index == 0 || place != start) && may_begin(window, place);
+    if !page && !places.iter().enumerate().any(may) {
+        return None;
+    }
+    let starts = places.iter().map(|&place| letters_between(window, start, place)).collect();
+    Some((start, Run { starts, page, ..Run::default() }))
+}
+
 /// The places where the file of these letters may begin, not before `from`; the first is where the run begins. What
 /// stands before a file may look like letters too.
 fn beginnings(window: &[u8], seed: usize, from: usize) -> [usize; 4] {
@@ -154,7 +174,7 @@ fn beginnings(window: &[u8], seed: usize, from: usize) -> [usize; 4] {
     let start = line_before(&window[from..line]).map_or(line, |end| letters_before(window, from + end, from));
     // A hyphen or an underscore is a letter in addresses only.
     let plain = window[line..seed].iter().rposition(|&byte| !is_letter(byte)).map(|at| line + at + 1);
-    [start, line, escaped(window, line).unwrap_or(start), plain.unwrap_or(start)]
+    [start, line, escaped(window, line, from).unwrap_or(start), plain.unwrap_or(start)]
 }
 
 /// How many letters stand between two places.
@@ -165,9 +185,9 @@ fn letters_between(window: &[u8], start: usize, to: usize) -> usize {
 }
 
 /// Whether these letters stand behind a blank within a line, or a quote: then they begin where they seem to.
-fn stands_apart(window: &[u8], seed: usize) -> bool {
-    match window[..seed] {
-        [.., before, b' '] => !matches!(before, b' ' | b'\t' | b'>' | b'\r' | b'\n'),
+fn stands_apart(before: &[u8]) -> bool {
+    match before {
+        [.., last, b' '] => !matches!(last, b' ' | b'\t' | b'>' | b'\r' | b'\n'),
         [.., b'"' | b'\''] => true,
         _ => false,
     }
@@ -194,7 +214,7 @@ fn may_begin(window: &[u8], place: usize) -> bool {
 fn precedes_page(before: &[u8]) -> bool {
     // Of `%3E` only the sign precedes what looks like letters.
     let ends = [&b">"[..], b"&gt;", b"%"].iter().any(|end| before.ends_with(end));
-    ends && memmem::rfind(&before[before.len().saturating_sub(BEFORE)..], b"diagram").is_some()
+    ends && memmem::rfind(&before[before.len().saturating_sub(NEAR)..], b"diagram").is_some()
 }
 
 /// Where the line before ends, if nothing but an indentation follows, and a letter ends it.
@@ -206,8 +226,8 @@ fn line_before(text: &[u8]) -> Option<usize> {
 }
 
 /// The place after an escape of which only the end looks like letters: `\n`, `%2C`, `\u0022`.
-fn escaped(window: &[u8], start: usize) -> Option<usize> {
-    match (start.checked_sub(1).map(|at| window[at])?, *window.get(start)?) {
+fn escaped(window: &[u8], start: usize, from: usize) -> Option<usize> {
+    match (*window[from..start].last()?, *window.get(start)?) {
         (b'\\', b'u') => Some(start + 5),
         (b'\\', b'n' | b'r' | b't') => Some(start + 1),
         (b'%', _) => Some(start + 2),
@@ -385,8 +405,10 @@ impl Run {
     fn decide(&mut self, letters: &[u8], found: &mut Vec<Found>) {
         self.starts.extend_from_slice(&self.scanner.lines);
         self.starts.dedup();
+        // However many there are already.
+        let head = &letters[..letters.len().min(HEAD)];
         let lead = |&start: &usize| {
-            let run = letters.get(start..).filter(|run| run.len() >= LEAST)?;
+            let run = head.get(start..).filter(|run| run.len() >= LEAST)?;
             Some((start, lead::of(&run[..run.len().min(TELLING)], self.page)?))
         };
         let Some((start, lead)) = self.starts.iter().find_map(lead) else {

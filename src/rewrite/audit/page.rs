@@ -61,6 +61,8 @@ pub(super) struct Page {
     value: Vec<u8>,
     /// The number of open `template` elements. Browsers do not show their contents.
     templates: usize,
+    /// What was shown last is a blank.
+    apart: bool,
     /// The octets in raw text that may be the start of its end tag. If it is not there, they are text.
     ending: Vec<u8>,
     /// Whether a reader that looks only at `<` and `>` may have seen a different text since the last call of
@@ -123,9 +125,10 @@ impl Page {
             || matches!(self.state, State::Raw(_) | State::Comment(_) | State::Declaration(_) | State::Bogus);
     }
 
-    fn show(&self, bytes: &[u8], shown: &mut Vec<u8>) {
+    fn show(&mut self, bytes: &[u8], shown: &mut Vec<u8>) {
         if self.templates == 0 {
             shown.extend_from_slice(bytes);
+            self.apart = bytes.last().map_or(self.apart, u8::is_ascii_whitespace);
         }
     }
 
@@ -311,10 +314,10 @@ impl Page {
                 self.differs = true;
             }
             name if begins_line(name) => self.show(b" ", shown),
+            // It parts words, or not: the search reads what is invisible both ways.
             name if is_replaced(name) => {
-                // It parts words; a coarser reader joins what stands around it.
-                self.differs |= shown.last().is_none_or(|last| !last.is_ascii_whitespace());
-                self.show(b" ", shown);
+                let between: &[u8] = if self.apart { b" " } else { "\u{200b}".as_bytes() };
+                self.show(between, shown);
             }
             _ => {}
         }
@@ -375,7 +378,8 @@ impl Page {
             }
             _ => {
                 if visible {
-                    self.show(&self.ending, shown);
+                    let ending = std::mem::take(&mut self.ending);
+                    self.show(&ending, shown);
                 }
                 self.state = State::Raw(0);
                 0

@@ -140,6 +140,7 @@ fn html_tags_between_letters() {
         "<br>tanaka<i>&#64;</i>example.jp<br>",
         "you<img src=x>tanaka@example.jp<input>or",
         "tan<img src=x>aka@example<object data=x></object>.jp",
+        "tan<img src=x>aka<i title='x > y'>@example<input>.jp",
     ] {
         let message = format!("Content-Type: text/html\r\n\r\n<p>to {html} now");
         assert_eq!(found(message.as_bytes(), &[NEEDLE]), [NEEDLE], "{html}");

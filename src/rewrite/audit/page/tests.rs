@@ -43,10 +43,13 @@ impl Oracle {
             "style" | "iframe" | "noembed" | "noframes" if opens => return raw(RawKind::Rawtext, true),
             "xmp" if opens => return raw(RawKind::Rawtext, false),
             "title" | "textarea" if opens => return raw(RawKind::Rcdata, false),
-            _ if (begins_line(name.as_bytes()) || is_replaced(name.as_bytes()))
-                && self.templates.get() == 0 =>
-            {
+            _ if begins_line(name.as_bytes()) && self.templates.get() == 0 => {
                 self.text.borrow_mut().push(' ');
+            }
+            _ if is_replaced(name.as_bytes()) && self.templates.get() == 0 => {
+                let mut text = self.text.borrow_mut();
+                let apart = text.ends_with(|last: char| last.is_ascii_whitespace());
+                text.push(if apart { ' ' } else { '\u{200b}' });
             }
             _ => {}
         }
