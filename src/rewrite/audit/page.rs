@@ -61,8 +61,8 @@ pub(super) struct Page {
     value: Vec<u8>,
     /// The number of open `template` elements. Browsers do not show their contents.
     templates: usize,
-    /// What was shown last is a blank.
-    apart: bool,
+    /// The octet that was shown last.
+    last: u8,
     /// The octets in raw text that may be the start of its end tag. If it is not there, they are text.
     ending: Vec<u8>,
     /// Whether a reader that looks only at `<` and `>` may have seen a different text since the last call of
@@ -128,7 +128,7 @@ impl Page {
     fn show(&mut self, bytes: &[u8], shown: &mut Vec<u8>) {
         if self.templates == 0 {
             shown.extend_from_slice(bytes);
-            self.apart = bytes.last().map_or(self.apart, u8::is_ascii_whitespace);
+            self.last = bytes.last().copied().unwrap_or(self.last);
         }
     }
 
@@ -316,7 +316,8 @@ impl Page {
             name if begins_line(name) => self.show(b" ", shown),
             // It parts words, or not: the search reads what is invisible both ways.
             name if is_replaced(name) => {
-                let between: &[u8] = if self.apart { b" " } else { "\u{200b}".as_bytes() };
+                let apart = self.last.is_ascii_whitespace();
+                let between: &[u8] = if apart { b" " } else { "\u{200b}".as_bytes() };
                 self.show(between, shown);
             }
             _ => {}
