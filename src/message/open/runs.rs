@@ -33,6 +33,7 @@ const BEFORE: usize = 4_096;
 const NEAR: usize = 256;
 /// Octets kept from before what comes next, so that pieces of any size show the same.
 const KEPT: usize = SEED + BEFORE;
+
 /// What has been found, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -125,18 +126,18 @@ impl Runs {
         }
         while let Some(seed) = self.letters.seed(from) {
             let back = self.floor.max(seed.start.saturating_sub(BEFORE));
-            let Some(mut run) = candidate(window, seed.start, back) else {
+            let Some((start, mut run)) = candidate(window, seed.start, back) else {
                 from = self.letters.end(seed.end);
                 self.skips = true;
                 continue;
             };
-            let used = run.1.feed(&window[run.0..], found);
-            if !run.1.scanner.ended {
-                self.run = Some(run.1);
+            let used = run.feed(&window[start..], found);
+            if !run.scanner.ended {
+                self.run = Some(run);
                 return;
             }
-            run.1.finish(found);
-            self.floor = run.0 + used;
+            run.finish(found);
+            self.floor = start + used;
             (from, self.skips) = (self.floor, false);
         }
         self.skips &= from == window.len();

@@ -31,6 +31,7 @@ const INLINE: [&str; 14] = [
 /// Elements whose end ends a line. What precedes one in the same run or paragraph, as in a text box, ends at its
 /// beginning.
 const BLOCKS: [&str; 9] = ["p", "h", "si", "is", "c", "tc", "table-cell", "rPh", "comment"];
+
 #[derive(Debug, Default)]
 enum State {
     #[default]
