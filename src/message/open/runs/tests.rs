@@ -3,6 +3,7 @@
 use super::*;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use proptest::prelude::*;
 
 fn files(text: &str, size: usize) -> Vec<Vec<u8>> {
     let (mut runs, mut found, mut files) = (Runs::default(), Vec::new(), Vec::<Vec<u8>>::new());
@@ -159,5 +160,40 @@ fn formats_are_not_dismissed() {
         let first = lead::first(*text.as_bytes().first_chunk().unwrap()).unwrap();
         assert_eq!(first, head[..6]);
         assert!(lead::may_lead(&first), "{start:?}");
+    }
+}
+
+proptest! {
+    /// However a text is cut, the same files are found in it: among words, letters that are no file, lines of base64,
+    /// escapes and gaps of any kind, some of them longer than what is kept.
+    #[test]
+    fn the_cuts_do_not_matter(
+        pieces in prop::collection::vec((0_usize..14, 1_usize..120), 1..40),
+        size in 1_usize..700,
+    ) {
+        let file = STANDARD.encode(archive());
+        let page = STANDARD.encode("<p>a page of its own, of some length, with more in it than one line has</p>".repeat(9));
+        let words = STANDARD.encode("Some text that is no file, though it is in base64, and has more lines than one. ".repeat(9));
+        let noise: String = STANDARD.encode(noise().skip(7).take(9_000).collect::<Vec<u8>>()).replace(['+', '/'], "a");
+        let mut text = String::new();
+        for (kind, length) in pieces {
+            match kind {
+                0 => text += &file[..length * 20],
+                1 => text += &lines(&file[..length * 20], 76, "\r\n"),
+                2 => text += &page[..length * 7 / 4 * 4],
+                3 => text += &words[..length * 7 / 4 * 4],
+                4 => text += &lines(&words[..length * 7 / 4 * 4], 60, "\n> "),
+                5 => text += &noise[..length * 100],
+                6 => text += &noise[length..2 * length],
+                7 => text += &lines(&noise[length..9 * length], 76, "\n"),
+                8 => text += "\r\n",
+                9 => text += "\\n",
+                10 => text += "\\/",
+                11 => text += "%2B",
+                12 => text += [" ", "\"", "<d>", ">", "-", "=", ";", "&#10;", "\n\n", "diagram>"][length % 10],
+                _ => text += "words and more of them ",
+            }
+        }
+        prop_assert_eq!(files(&text, text.len()), files(&text, size));
     }
 }
