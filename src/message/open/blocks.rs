@@ -75,6 +75,8 @@ impl Blocks {
                 None => to = start - 1,
             }
         }
+        // A first line of yEnc that is whole has begun a file already.
+        let to = to.max(from);
         self.lines(&text[from..to], cx);
         self.held.extend_from_slice(&text[to..]);
     }

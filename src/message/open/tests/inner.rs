@@ -7,6 +7,8 @@ use crate::message::open::{Inspector, Kind, TextSink};
 use crate::message::walk::{Limits, Walker};
 use base64::Engine;
 use bytes::Bytes;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
 use std::io::Write;
 
 /// Keeps all streams, each with its place.
@@ -26,27 +28,79 @@ impl TextSink for Kept {
     fn stray(&mut self, _: &[u8]) {}
 }
 
+/// The facts, and the streams that hold `text`, of a message that comes in pieces of this size.
+fn read_by(size: usize, message: &str, text: &str) -> (BodyFacts, Vec<(String, Kind)>) {
+    let at = message.find("\r\n\r\n").unwrap() + 2;
+    let header = Header::parse(Bytes::copy_from_slice(&message.as_bytes()[..at])).unwrap();
+    let mut inspector = Inspector::new(Kept::default());
+    let mut walker = Walker::new(&header, Limits::default(), &mut inspector).unwrap();
+    for piece in message.as_bytes()[at..].chunks(size) {
+        walker.feed(piece, &mut inspector).unwrap();
+    }
+    walker.finish(&mut inspector).unwrap();
+    let (facts, kept) = inspector.finish();
+    let with =
+        kept.0.into_iter().filter(|(_, _, bytes)| memchr::memmem::find(bytes, text.as_bytes()).is_some());
+    (facts, with.map(|(place, kind, _)| (place, kind)).collect())
+}
+
 /// The facts, and the streams that hold `text`.
 fn read(message: &str, text: &str) -> (BodyFacts, Vec<(String, Kind)>) {
-    let read = |size: usize| {
-        let at = message.find("\r\n\r\n").unwrap() + 2;
-        let header = Header::parse(Bytes::copy_from_slice(&message.as_bytes()[..at])).unwrap();
-        let mut inspector = Inspector::new(Kept::default());
-        let mut walker = Walker::new(&header, Limits::default(), &mut inspector).unwrap();
-        for piece in message.as_bytes()[at..].chunks(size) {
-            walker.feed(piece, &mut inspector).unwrap();
-        }
-        walker.finish(&mut inspector).unwrap();
-        let (facts, kept) = inspector.finish();
-        let with =
-            kept.0.into_iter().filter(|(_, _, bytes)| memchr::memmem::find(bytes, text.as_bytes()).is_some());
-        (facts, with.map(|(place, kind, _)| (place, kind)).collect::<Vec<_>>())
-    };
-    let whole = read(message.len());
+    let whole = read_by(message.len(), message, text);
     for size in [7, 1_000] {
-        assert_eq!(read(size).1, whole.1, "by {size}");
+        assert_eq!(read_by(size, message, text).1, whole.1, "by {size}");
     }
     whole
+}
+
+proptest! {
+    /// However a mail is cut, the same texts are found in what is encoded and kept within it.
+    #[test]
+    fn the_cuts_do_not_matter(
+        kind in prop::sample::select(vec!["text/plain", "text/html", "application/octet-stream", "application/xml"]),
+        pieces in prop::collection::vec((0_usize..16, 1_usize..60), 1..30),
+        size in 1_usize..3_000,
+    ) {
+        let archive = zipped("a.txt", "tanaka@example.jp");
+        let mail = "From: a@x.jp\r\nMessage-ID: <1@x>\r\nContent-Type: text/plain\r\n\r\nDear tanaka\r\n";
+        let words = "<p>some words, and more of them</p>\r\n";
+        let mut body = String::new();
+        for (piece, length) in pieces {
+            match piece {
+                0 => body += "From tanaka@example.jp Mon Nov 30 10:00:00 2026\r\n",
+                1 => body += "\nFrom here on nothing is mail\n",
+                2 => body += mail,
+                3 => body += &mail[..length],
+                4 => body += &uuencoded(&archive),
+                5 => body += &uuencoded(words.repeat(length).as_bytes()),
+                6 => body += "begin 644 a.txt\n",
+                7 => body += "=ybegin line=128 size=3 name=a\n)))\n=yend size=3\n",
+                8 => body += "end\n",
+                9 => body += &STANDARD.encode(&archive),
+                10 => body += &STANDARD.encode(words.repeat(length)),
+                11 => body += "\r\n\r\n",
+                12 => body += ["\n", "\r", "Fro", "beg", "=y", "<d>", "1234\n", " "][length % 8],
+                13 => body += "\u{e000}\u{1}日本語 tanaka@example.jp ",
+                14 => body += "begin 7 times, and\n",
+                _ => body += &words[..length % words.len()],
+            }
+        }
+        let message = format!("Content-Type: {kind}; charset=utf-8\r\n\r\n{body}");
+        let (facts, whole) = read_by(message.len(), &message, "tanaka");
+        let (cut_facts, cut_places) = read_by(size, &message, "tanaka");
+        // What is nested is read beside what holds it: which of the two is ahead depends on the cuts.
+        let sorted = |mut facts: BodyFacts| {
+            facts.written.sort_by_cached_key(|written| format!("{written:?}"));
+            facts.opaque.sort_by_cached_key(|opaque| format!("{opaque:?}"));
+            facts.problems.sort();
+            facts.attachments.sort_by_cached_key(|attachment| format!("{attachment:?}"));
+            facts
+        };
+        prop_assert_eq!(sorted(facts), sorted(cut_facts));
+        // Readings in other character sets begin where they are needed, which is not told apart.
+        let places = |found: Vec<(String, Kind)>| found.into_iter().map(|(place, _)| place).collect::<BTreeSet<_>>();
+        prop_assert_eq!(places(whole), places(cut_places));
+    }
 }
 
 fn zipped(name: &str, content: &str) -> Vec<u8> {
