@@ -1,6 +1,7 @@
 //! What people and upstreams may expect of the relay, kept beside it: who was promised what, who decided what, and
 //! what the upstream saw. It never reads the store.
 
+use crate::person::{GIVE_UP, Person, State};
 use sekisho::clock::Timestamp;
 use sekisho::desk::wish::How;
 use sekisho::id::Id;
@@ -9,10 +10,6 @@ use sekisho::upstream::Fate;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// What the documentation promises of tries: after 1, 5, 15, 30 and then every 60 minutes, for five days.
-const WAITS: [u64; 5] = [1, 5, 15, 30, 60];
-const GIVE_UP: Duration = Duration::from_hours(5 * 24);
-
 /// What the policy demands of a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -20,46 +17,6 @@ pub(crate) enum Kind {
     Split,
     Delay,
     Hold,
-}
-
-/// How one recipient stands to one mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    Absent,
-    Going,
-    Held,
-    /// Returned, expired, or taken back.
-    Back,
-    /// Taken off by a release.
-    Removed,
-    /// Dropped from the queue by an operator.
-    Dropped,
-    Delivered,
-    Failed,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Person {
-    pub(crate) address: String,
-    pub(crate) state: State,
-    pub(crate) how: How,
-    pub(crate) due: Timestamp,
-    queued: Timestamp,
-    pub(crate) attempts: u32,
-    /// A client got a 250 for it.
-    pub(crate) acked: bool,
-    /// An attempt ended without an answer on record: the next may be the second.
-    lost: bool,
-    lease: Option<Lease>,
-    /// It was dropped while it was being sent: until then that may go on, if its end is not recorded before.
-    dropped_until: Option<Timestamp>,
-    /// Copies that the upstream took.
-    pub(crate) took: u32,
-    pub(crate) reports: u32,
-    /// The item it was held in, as a number in its mail.
-    pub(crate) item: usize,
-    /// The transaction it came in.
-    pub(crate) came: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -103,35 +60,9 @@ pub(crate) struct Model {
     pub(crate) told: HashMap<Id, u32>,
 }
 
-impl Person {
-    pub(crate) fn is_leased(&self) -> bool {
-        self.lease.is_some()
-    }
-
-    /// Whether an operator dropped it while it was being sent, and that may still go on.
-    fn is_dropped_on_its_way(&self, now: Timestamp) -> bool {
-        self.state == State::Dropped && self.dropped_until.is_some_and(|until| until > now)
-    }
-}
-
 impl Mail {
     pub(crate) fn new(kind: Kind, people: &[String], named: usize, now: Timestamp) -> Self {
-        let person = |address: &String| Person {
-            address: address.clone(),
-            state: State::Absent,
-            how: if kind == Kind::Pass { How::AsIs } else { How::Split },
-            due: now,
-            queued: now,
-            attempts: 0,
-            acked: false,
-            lost: false,
-            lease: None,
-            dropped_until: None,
-            took: 0,
-            reports: 0,
-            item: 0,
-            came: 0,
-        };
+        let person = |address: &String| Person::new(address, kind, now);
         let people = people.iter().map(person).collect();
         Self {
             kind,
@@ -194,20 +125,8 @@ impl Mail {
         };
         for one in fresh {
             let person = &mut self.people[one];
-            *person = Person {
-                state,
-                how,
-                due,
-                queued: due,
-                attempts: 0,
-                // It was dropped while it was being sent, and nobody recorded how that ended.
-                lost: person.lost || person.dropped_until.is_some(),
-                lease: None,
-                dropped_until: None,
-                item,
-                came,
-                ..person.clone()
-            };
+            person.comes(state, how, due);
+            (person.item, person.came) = (item, came);
         }
         true
     }
@@ -412,7 +331,7 @@ impl Model {
                 "{} is tried for too long",
                 person.address
             );
-            assert!(!person.lost || claim.possible_duplicate, "{} is not marked", person.address);
+            assert!(!person.may_have_it() || claim.possible_duplicate, "{} is not marked", person.address);
             person.lease = Some(claim.lease);
         }
     }
@@ -426,13 +345,6 @@ impl Model {
                 *ends = until;
             }
         }
-    }
-
-    /// An operator drops a copy.
-    pub(crate) fn dropped(person: &mut Person, leases: &HashMap<DeliveryId, (i64, Timestamp, usize)>) {
-        person.state = State::Dropped;
-        person.dropped_until =
-            person.lease.and_then(|lease| leases.get(&lease.delivery)).map(|(_, until, _)| *until);
     }
 
     /// A node (or each) lost what it had in memory, and recovered.
@@ -460,7 +372,7 @@ impl Model {
             assert!(!hidden || !shows.contains(&other.address), "{to} sees {}", other.address);
         }
         let person = self.person(to).expect("it was found");
-        assert!(person.took == 0 || person.lost, "{to} gets it twice without a reason");
+        assert!(person.took == 0 || person.may_have_it(), "{to} gets it twice without a reason");
         person.took += 1;
     }
 
@@ -473,28 +385,7 @@ impl Model {
         self.leases.remove(&claim.lease.delivery);
         for (to, fate) in claim.delivery.recipients().iter().zip(fates) {
             let Some(person) = self.person(to.address.as_str()) else { continue };
-            if person.lease != Some(claim.lease) {
-                // It has another copy since.
-                continue;
-            }
-            (person.lease, person.dropped_until) = (None, None);
-            let old = now.since(person.queued) >= GIVE_UP;
-            let number = usize::try_from(person.attempts).unwrap().clamp(1, WAITS.len());
-            let again = now.plus(Duration::from_mins(WAITS[number - 1]));
-            let dropped = person.state == State::Dropped;
-            match fate {
-                Fate::Delivered(_) => person.state = State::Delivered,
-                Fate::Failed(_) => person.state = State::Failed,
-                Fate::Deferred(_) | Fate::Uncertain(_) if old => person.state = State::Failed,
-                Fate::Deferred(_) if dropped => {}
-                // They may have it, if the mail is sent again.
-                Fate::Uncertain(_) if dropped => person.lost = true,
-                Fate::Deferred(_) => person.due = again,
-                Fate::Uncertain(_) => (person.due, person.lost) = (again, true),
-                Fate::NotTried(_) | Fate::Postponed(..) => {
-                    (person.due, person.attempts) = (now, person.attempts - 1);
-                }
-            }
+            person.ended(claim.lease, fate, now);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The end of a history: time runs on until nothing is due, and then every promise is checked.
 
-use crate::model::State;
+use crate::person::State;
 use crate::world::{START, World};
 use sekisho::journal::Event;
 use sekisho::store::DeliveryState::{

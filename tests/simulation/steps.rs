@@ -1,6 +1,7 @@
 //! The random steps of a history: mail arrives, people decide, time passes, nodes work, stop and die.
 
-use crate::model::{Item, Kind, Mail, Model, Person, State};
+use crate::model::{Item, Kind, Mail};
+use crate::person::{Person, State};
 use crate::world::{HOLD, SENDER, World, address};
 use bytes::Bytes;
 use sekisho::clock::Timestamp;
@@ -337,7 +338,7 @@ impl World<'_> {
         let here = |one: &Person| one.came == came && one.state == State::Going;
         for person in mail.people.iter_mut().filter(|one| here(one)) {
             match change {
-                QueueChange::Drop => Model::dropped(person, &self.model.leases),
+                QueueChange::Drop => person.dropped(&self.model.leases),
                 _ if person.is_leased() => continue,
                 _ => person.due = person.due.min(now),
             }
