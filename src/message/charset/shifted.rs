@@ -312,7 +312,8 @@ fn japanese(pairs: &[[u8; 2]], out: &mut String) -> usize {
             end += usize::from(letter[3]);
             taken += 1;
         }
-        out.push_str(&String::from_utf8_lossy(&text[..end]));
+        // Whole letters are valid.
+        out.push_str(simdutf8::basic::from_utf8(&text[..end]).unwrap_or_default());
         decoded += taken;
         if taken < some.len() {
             break;

@@ -3,6 +3,7 @@
 
 use crate::message::walk::hex_digit;
 use markup5ever::data::{C1_REPLACEMENTS, NAMED_ENTITIES};
+use std::sync::LazyLock;
 
 /// The maximum length of an escape that is decoded, in octets.
 const LONGEST: usize = 48;
@@ -249,8 +250,30 @@ fn closing(text: &[u8]) -> usize {
     if text.get(backslashes) == Some(&b';') { backslashes + 1 } else { 0 }
 }
 
+/// The pairs of letters with which names begin that HTML defines, by [`pair`]. Of links, most parameters begin otherwise.
+static BEGINNINGS: LazyLock<Box<[bool; 1 << 14]>> = LazyLock::new(|| {
+    let mut table = Box::new([false; 1 << 14]);
+    for name in NAMED_ENTITIES.keys() {
+        if let Some(at) = name.as_bytes().first_chunk().and_then(|letters| pair(*letters)) {
+            table[at] = true;
+        }
+    }
+    table
+});
+
+/// The place of two letters of ASCII.
+fn pair([first, second]: [u8; 2]) -> Option<usize> {
+    (first | second < 0x80).then_some(usize::from(first) << 7 | usize::from(second))
+}
+
+/// Whether a name that HTML defines may begin with these two letters.
+pub(super) fn may_begin_name(letters: [u8; 2]) -> bool {
+    pair(letters).is_some_and(|at| BEGINNINGS[at])
+}
+
 /// Reads the longest name at this place that HTML defines.
 fn named(text: &[u8]) -> Option<(usize, Plain)> {
+    text[1..].first_chunk().filter(|letters| may_begin_name(**letters))?;
     let length = text[1..].iter().take(LONGEST_NAME).take_while(|byte| byte.is_ascii_alphanumeric()).count();
     let closed = length + usize::from(text.get(length + 1) == Some(&b';'));
     let name = std::str::from_utf8(&text[1..=closed]).ok()?;

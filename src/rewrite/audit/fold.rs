@@ -229,22 +229,36 @@ fn unchanged(bytes: &[u8]) -> usize {
 /// How many octets at the beginning are kana, ideographs or Hangul, which take three each.
 fn wide_unchanged(bytes: &[u8]) -> usize {
     let (threes, _) = bytes.as_chunks::<3>();
-    let is_own = |three: &&[u8; 3]| {
-        let [lead, second, third] = **three;
-        let block = match lead {
-            // Commas and brackets, but not the full stop, which may be a dot.
-            0xe3 if second == 0x80 => matches!(third, 0x81 | 0x83..=0xa9),
-            0xe3 => matches!(second, 0x81..=0x83 | 0x90..=0xbf),
-            0xe4..=0xe9 | 0xeb | 0xec => second >= 0x80,
-            // Up to U+D77F, for what follows is not assigned throughout.
-            0xea => second >= 0xb0,
-            0xed => matches!(second, 0x80..=0x9d),
-            _ => false,
-        };
-        block && second < 0xc0 && matches!(third, 0x80..=0xbf)
+    let is_own = |&&[lead, second, third]: &&[u8; 3]| {
+        let is_letter = (lead & 0xf0 == 0xe0) & (second & 0xc0 == 0x80) & (third & 0xc0 == 0x80);
+        let block = OWN[usize::from(lead & 0xf)] >> (second & 0x3f) & 1 == 1;
+        // Commas and brackets, but not the full stop, which may be a dot.
+        let mark = lead == 0xe3 && second == 0x80 && matches!(third, 0x81 | 0x83..=0xa9);
+        is_letter && (block || mark)
     };
     3 * threes.iter().take_while(is_own).count()
 }
+
+/// A bit for each second octet of a letter whose block is kana, ideographs or Hangul throughout, by its first octet: text
+/// changes between them so often that a branch for each is slow.
+const OWN: [u64; 16] = {
+    let mut table = [0; 16];
+    let mut at = 0;
+    while at < 16 * 64 {
+        let (lead, second) = (0xe0 + at / 64, 0x80 + at % 64);
+        let block = match lead {
+            0xe3 => matches!(second, 0x81..=0x83 | 0x90..=0xbf),
+            0xe4..=0xe9 | 0xeb | 0xec => true,
+            // Up to U+D77F, for what follows is not assigned throughout.
+            0xea => second >= 0xb0,
+            0xed => second <= 0x9d,
+            _ => false,
+        };
+        table[at / 64] |= (block as u64) << (at % 64);
+        at += 1;
+    }
+    table
+};
 
 /// Whether a character is copied as it is: visible, and of no other compatibility form.
 fn is_own_form(letter: char) -> bool {

@@ -32,7 +32,7 @@ use super::foreign;
 use super::join::{Lines, may_join};
 use super::lines;
 use super::reading::{doubles_quotes, is_escaped_tag};
-use super::tokens::{EARLIER, LATER, may_escape};
+use super::tokens::{EARLIER, may_escape};
 use memchr::{memchr_iter, memchr2_iter, memchr3_iter};
 use signs::{Sign, Signs};
 
@@ -164,7 +164,7 @@ impl Asking<'_> {
         while self.holds.tokens && at < until {
             let end = until.min(at + MANY);
             let text = self.signs.text;
-            if is_any_pair(&text[at..end], &text[at + 1..]) != 0 && self.has_token(at, end) {
+            if pairs(&text[at..end], &text[at + 1..]).any(|pair| self.may_begin_token(at + pair + 1)) {
                 return true;
             }
             at = end;
@@ -214,14 +214,6 @@ impl Asking<'_> {
         })
     }
 
-    fn has_token(&self, start: usize, end: usize) -> bool {
-        let text = self.signs.text;
-        (start..end).any(|at| {
-            let next = text.get(at + 1).map_or(0, |&next| LATER[usize::from(next)]);
-            EARLIER[usize::from(text[at])] & next != 0 && self.may_begin_token(at + 1)
-        })
-    }
-
     /// Whether base64 that contains a separator may be divided by the end of a line.
     fn has_cut_token(&self, start: usize, until: usize) -> bool {
         let text = self.signs.text;
@@ -252,19 +244,35 @@ fn blanks(text: &[u8]) -> usize {
         .sum()
 }
 
-/// Whether any two adjacent octets can be the letters of base64 with which an `@` begins: what [`EARLIER`] and
-/// [`LATER`] say, in a form that is tested for many octets at once.
-#[expect(clippy::needless_bitwise_bool, reason = "without branches it is tested for many octets at once")]
-fn is_any_pair(ones: &[u8], others: &[u8]) -> u8 {
-    ones.iter().zip(others).fold(0, |any, (&one, &other)| {
-        let value = other.wrapping_sub(b'A');
-        let first = u8::from(one == b'Q') & u8::from(value < 16);
-        let second =
-            u8::from((one == b'E') | (one == b'U') | (one == b'k') | (one == b'0')) & u8::from(value < 4);
-        let low = one & 0x63;
-        let third = u8::from((low == 0x42) | (low == 0x60) | (low == 0x21)) & u8::from(value == 0);
-        any | first | second | third
+/// Which of two adjacent octets can be the letters of base64 with which an `@` begins, by the place of the first: what
+/// [`EARLIER`] and [`LATER`] say, in a form that is tested for many octets at once.
+fn pairs(ones: &[u8], others: &[u8]) -> impl Iterator<Item = usize> {
+    let mut flags = [0_u8; MANY];
+    for ((flag, &one), &other) in flags.iter_mut().zip(ones).zip(others) {
+        *flag = is_pair(one, other);
+    }
+    let (eights, _) = flags.as_chunks::<8>();
+    let words: [u64; MANY / 8] = std::array::from_fn(|index| u64::from_le_bytes(eights[index]));
+    words.into_iter().enumerate().flat_map(|(index, mut word)| {
+        std::iter::from_fn(move || {
+            // Each octet of the word is one or zero.
+            let at = usize::try_from(word.trailing_zeros() / 8).unwrap_or(8);
+            let any = word != 0;
+            word &= word.wrapping_sub(1);
+            any.then_some(8 * index + at)
+        })
     })
+}
+
+#[expect(clippy::needless_bitwise_bool, reason = "without branches it is tested for many octets at once")]
+fn is_pair(one: u8, other: u8) -> u8 {
+    let value = other.wrapping_sub(b'A');
+    let first = u8::from(one == b'Q') & u8::from(value < 16);
+    let second =
+        u8::from((one == b'E') | (one == b'U') | (one == b'k') | (one == b'0')) & u8::from(value < 4);
+    let low = one & 0x63;
+    let third = u8::from((low == 0x42) | (low == 0x60) | (low == 0x21)) & u8::from(value == 0);
+    first | second | third
 }
 
 #[cfg(test)]

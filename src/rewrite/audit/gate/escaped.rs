@@ -3,6 +3,7 @@
 //! It is certain if the octets of the escape follow each other, and if what follows them ends it in every view. Views
 //! that join lines, drop tags or decode other escapes may read something else where that is not so.
 
+use super::super::escapes::may_begin_name;
 use super::signs::{LAYERS, Next, Signs, is_active, may_continue};
 use crate::message::invisible::is_invisible;
 use crate::message::walk::hex_digit;
@@ -158,6 +159,9 @@ impl Signs<'_> {
             _ => {}
         }
         let length = text.iter().take(LONGEST).take_while(|octet| octet.is_ascii_alphanumeric()).count();
+        if length > 1 && !may_begin_name([text[0], text[1]]) {
+            return Escape::None;
+        }
         let mut short = Escape::None;
         for end in 1..=length {
             match entity(&text[..end]) {

@@ -4,7 +4,10 @@ mod rules;
 mod spellings;
 
 use super::super::tests::{attached, needles, scan_in};
+use super::super::tokens::{EARLIER, LATER};
 use super::super::{Hit, Needles};
+use super::{is_pair, pairs};
+use crate::message::walk::transfer::base64_value;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
@@ -315,6 +318,23 @@ fn at_every_border() {
 
 /// Escapes and tags that could begin inside each other, without an end, are followed for a few layers only: a thread
 /// with a small stack is enough for them.
+/// The pairs of letters that can hold an `@` are found wherever they stand, and hardly any others.
+#[test]
+fn pairs_of_letters() {
+    let is_letter = |octet: u8| base64_value(octet).is_some();
+    for (one, other) in (0..=u8::MAX).flat_map(|one| (0..=u8::MAX).map(move |other| (one, other))) {
+        let holds = is_letter(other) && EARLIER[usize::from(one)] & LATER[usize::from(other)] != 0;
+        let found = is_pair(one, other) == 1;
+        assert!(found || !holds, "{one} {other}");
+        assert!(!found || holds || !one.is_ascii_alphanumeric(), "{one} {other}");
+    }
+    for (text, places) in
+        [("QA", vec![0]), ("xQAQAx", vec![1, 3]), (&"kA".repeat(16), (0..32).step_by(2).collect())]
+    {
+        assert_eq!(pairs(text.as_bytes(), &text.as_bytes()[1..]).collect::<Vec<_>>(), places, "{text}");
+    }
+}
+
 #[test]
 fn what_could_be_inside_each_other_is_not_followed_for_ever() {
     let texts = ["%<", "=<", "&<", "\\<", "%4<", "&a<", "&#<", "<%=<", "&amp;<", "%3C%"];
