@@ -6,7 +6,8 @@ use super::Needles;
 use super::escapes::Digits;
 use super::lazy::{Found, Machine};
 use super::reading::{Escapes, Plan};
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
+use std::sync::LazyLock;
 
 /// One system: words of which one stands near, and what stands for what.
 struct System {
@@ -40,8 +41,15 @@ pub(super) fn is_near(system: usize, before: &[u8], text: &[u8]) -> bool {
 
 /// Whether this text may be that of any system.
 pub(super) fn may_be(text: &[u8]) -> bool {
-    (0..SYSTEMS).any(|system| is_near(system, &[], text))
+    WORDS.iter().any(|word| word.find(text).is_some())
 }
+
+/// The words of all systems, each once.
+static WORDS: LazyLock<Vec<Finder<'static>>> = LazyLock::new(|| {
+    let mut words: Vec<_> = KNOWN.iter().flat_map(|system| system.words).copied().collect();
+    words.dedup();
+    words.into_iter().map(Finder::new).collect()
+});
 
 /// A whole text with the signs of each system replaced that it may be of.
 pub(super) fn plain(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {

@@ -36,8 +36,6 @@ use super::tokens::{EARLIER, may_escape};
 use memchr::{memchr_iter, memchr2_iter, memchr3_iter};
 use signs::{Sign, Signs};
 
-/// How many octets are tested together.
-const MANY: usize = 32;
 /// The number of octets after a place that must be known before it is examined.
 pub(super) const AHEAD: usize = 256;
 /// The number of octets before a place that are kept: for line ends, and letters of base64.
@@ -160,14 +158,8 @@ impl Asking<'_> {
         if self.holds.tokens && self.has_cut_token(start, until) {
             return true;
         }
-        let mut at = start;
-        while self.holds.tokens && at < until {
-            let end = until.min(at + MANY);
-            let text = self.signs.text;
-            if pairs(&text[at..end], &text[at + 1..]).any(|pair| self.may_begin_token(at + pair + 1)) {
-                return true;
-            }
-            at = end;
+        if self.holds.tokens && self.has_token(start, until) {
+            return true;
         }
         let region = &self.signs.text[start..until];
         memchr3_iter(b'@', b'%', b'&', region).any(|at| self.has_sign(start + at))
@@ -214,6 +206,13 @@ impl Asking<'_> {
         })
     }
 
+    fn has_token(&self, start: usize, until: usize) -> bool {
+        let text = self.signs.text;
+        // The second letter of the last pair follows.
+        let mut pairs = lines::pairs(&text[start..text.len().min(until + 1)], is_pair);
+        pairs.any(|at| self.may_begin_token(start + at + 1))
+    }
+
     /// Whether base64 that contains a separator may be divided by the end of a line.
     fn has_cut_token(&self, start: usize, until: usize) -> bool {
         let text = self.signs.text;
@@ -244,34 +243,15 @@ fn blanks(text: &[u8]) -> usize {
         .sum()
 }
 
-/// Which of two adjacent octets can be the letters of base64 with which an `@` begins, by the place of the first: what
-/// [`EARLIER`] and [`LATER`] say, in a form that is tested for many octets at once.
-fn pairs(ones: &[u8], others: &[u8]) -> impl Iterator<Item = usize> {
-    let mut flags = [0_u8; MANY];
-    for ((flag, &one), &other) in flags.iter_mut().zip(ones).zip(others) {
-        *flag = is_pair(one, other);
-    }
-    let (eights, _) = flags.as_chunks::<8>();
-    let words: [u64; MANY / 8] = std::array::from_fn(|index| u64::from_le_bytes(eights[index]));
-    words.into_iter().enumerate().flat_map(|(index, mut word)| {
-        std::iter::from_fn(move || {
-            // Each octet of the word is one or zero.
-            let at = usize::try_from(word.trailing_zeros() / 8).unwrap_or(8);
-            let any = word != 0;
-            word &= word.wrapping_sub(1);
-            any.then_some(8 * index + at)
-        })
-    })
-}
-
+/// Whether two adjacent octets can be the letters of base64 with which an `@` begins: what [`EARLIER`] and
+/// [`LATER`](super::tokens::LATER) say, in a form that is tested for many octets at once.
 #[expect(clippy::needless_bitwise_bool, reason = "without branches it is tested for many octets at once")]
-fn is_pair(one: u8, other: u8) -> u8 {
+fn is_pair(one: u8, other: u8) -> bool {
     let value = other.wrapping_sub(b'A');
-    let first = u8::from(one == b'Q') & u8::from(value < 16);
-    let second =
-        u8::from((one == b'E') | (one == b'U') | (one == b'k') | (one == b'0')) & u8::from(value < 4);
+    let first = (one == b'Q') & (value < 16);
+    let second = ((one == b'E') | (one == b'U') | (one == b'k') | (one == b'0')) & (value < 4);
     let low = one & 0x63;
-    let third = u8::from((low == 0x42) | (low == 0x60) | (low == 0x21)) & u8::from(value == 0);
+    let third = ((low == 0x42) | (low == 0x60) | (low == 0x21)) & (value == 0);
     first | second | third
 }
 

@@ -35,15 +35,36 @@ fn joins_within(text: &[u8]) -> bool {
 /// How many octets are tested together.
 const MANY: usize = 32;
 
-/// The positions of pairs of octets for which `is_pair` is true. It is fast if they are rare.
+/// The positions of pairs of octets for which `is_pair` is true. It is fast if they are rare, and if `is_pair` has no
+/// branches.
 pub(super) fn pairs(text: &[u8], is_pair: impl Fn(u8, u8) -> bool + Copy) -> impl Iterator<Item = usize> {
     let next = text.get(1..).unwrap_or_default();
     let is_pair = move |(one, other): (&u8, &u8)| is_pair(*one, *other);
     text.chunks(MANY).zip(next.chunks(MANY)).enumerate().flat_map(move |(index, (ones, others))| {
         let any = ones.iter().zip(others).fold(false, |any, both| any | is_pair(both));
-        let length = if any { ones.len().min(others.len()) } else { 0 };
-        (0..length).filter(move |&at| is_pair((&ones[at], &others[at]))).map(move |at| index * MANY + at)
+        let mut flags = [0; MANY];
+        if any {
+            flags
+                .iter_mut()
+                .zip(ones.iter().zip(others))
+                .for_each(|(flag, both)| *flag = u8::from(is_pair(both)));
+        }
+        let mut bits = bits(&flags);
+        std::iter::from_fn(move || {
+            let first = usize::try_from(bits.trailing_zeros()).ok().filter(|_| bits != 0)?;
+            bits &= bits - 1;
+            Some(index * MANY + first)
+        })
     })
+}
+
+/// A bit for each of these octets, which are zero or one.
+fn bits(flags: &[u8; MANY]) -> u32 {
+    let (eights, _) = flags.as_chunks::<8>();
+    // The product moves the bit of each octet to its place among the highest eight.
+    let eight =
+        |octets: &[u8; 8]| u64::from_le_bytes(*octets).wrapping_mul(0x0102_0408_1020_4080).to_be_bytes()[0];
+    eights.iter().rev().fold(0, |bits, octets| bits << 8 | u32::from(eight(octets)))
 }
 
 /// The start and end of the escaped line feed that contains the pair at `at`, escaped once or twice: `\n`, `%0A`,
