@@ -230,7 +230,7 @@ fn unchanged(bytes: &[u8]) -> usize {
 fn wide_unchanged(bytes: &[u8]) -> usize {
     let (threes, _) = bytes.as_chunks::<3>();
     let is_own = |&&[lead, second, third]: &&[u8; 3]| {
-        let is_letter = (lead & 0xf0 == 0xe0) & (second & 0xc0 == 0x80) & (third & 0xc0 == 0x80);
+        let is_letter = u32::from_be_bytes([lead, second, third, 0]) & 0xf0c0_c000 == 0xe080_8000;
         let block = OWN[usize::from(lead & 0xf)] >> (second & 0x3f) & 1 == 1;
         // Commas and brackets, but not the full stop, which may be a dot.
         let mark = lead == 0xe3 && second == 0x80 && matches!(third, 0x81 | 0x83..=0xa9);
