@@ -25,9 +25,6 @@ pub struct Earlier {
     pub people: HashSet<String>,
     /// The recipients whose copies were all [given up](super::delivery::Progress::is_given_up).
     pub given_up: HashSet<String>,
-    /// The recipients of copies that were given up or withdrawn, but
-    /// [may have arrived](super::delivery::Progress::may_have_arrived).
-    pub uncertain: HashSet<String>,
     /// The state of its hold, if it was ever held.
     pub held: Option<HeldState>,
     /// Whether its sender took it back and did not undo that.
@@ -69,16 +66,14 @@ pub struct Before {
     /// Whether it arrived for one of these recipients and was returned to its sender. Then it was sent again, and
     /// earlier copies do not matter.
     pub back: bool,
-    /// Recipients who may have an earlier copy, in comparison form: another one may be a duplicate.
+    /// Those of the others who may have a copy of an earlier transaction, whichever, in comparison form: another one may
+    /// be a duplicate.
     pub uncertain: HashSet<String>,
 }
 
 impl Before {
     /// Adds the latest message of the same fork for one recipient.
     pub fn add(&mut self, recipient: &str, earlier: &Earlier) {
-        if earlier.uncertain.contains(recipient) {
-            self.uncertain.insert(recipient.to_owned());
-        }
         if !earlier.stands_for(recipient) {
             return;
         }
@@ -142,7 +137,6 @@ mod tests {
             received: NOW,
             people: set(&["a", "b"]),
             given_up: set(&["b"]),
-            uncertain: HashSet::new(),
             held: None,
             taken_back: false,
         }
@@ -189,13 +183,13 @@ mod tests {
     }
 
     #[test]
-    fn who_may_have_a_copy_is_told_apart() {
+    fn whoever_was_given_up_may_get_it_again() {
         for held in [None, Some(HeldState::Returned)] {
             let mut before = Before::default();
-            let earlier = Earlier { uncertain: set(&["b"]), given_up: set(&["a", "b"]), held, ..earlier() };
+            let earlier = Earlier { given_up: set(&["a", "b"]), held, ..earlier() };
             before.add("a", &earlier);
             before.add("b", &earlier);
-            assert_eq!((before.known, before.uncertain), (set(&[]), set(&["b"])), "{held:?}");
+            assert_eq!(before.known, set(&[]), "{held:?}");
         }
     }
 

@@ -93,8 +93,9 @@ fn play_all(seeds: std::ops::Range<u64>, ground: &Ground) -> (usize, Vec<u64>) {
 /// claim had renewed the lease of a copy that was dropped then (9116: the model did not know); a released copy was not
 /// marked although its mail came before (15750); whoever was taken off by the second release could get the mail again if
 /// an operator had dropped their copy of the first (32504); the end of a dropped copy was recorded between the mail's next
-/// coming and its release (54578: the model did not know that it is told then).
-const BROKE_ONCE: [u64; 9] = [2627, 2645, 2791, 3326, 3788, 9116, 15750, 32504, 54578];
+/// coming and its release (54578, 81560: the model did not know that it is told then); it was returned in between, and
+/// the next copy was not marked (83613).
+const BROKE_ONCE: [u64; 11] = [2627, 2645, 2791, 3326, 3788, 9116, 15750, 32504, 54578, 81_560, 83_613];
 
 #[test]
 fn every_promise_holds_in_histories_that_broke_one_once() {

@@ -31,6 +31,36 @@ pub(in crate::store) async fn what_arrived_after_all_is_sent_again_marked(harnes
     }
 }
 
+/// So is a mail that was returned in between, although nothing of its latest transaction was ever sent.
+pub(in crate::store) async fn what_was_returned_in_between_is_sent_again_marked(harness: &impl Harness) {
+    let store = harness.open();
+    for (seed, sent) in [(1, true), (11, false)] {
+        let with = |new: NewMessage| NewMessage { fork: Some(fork("between", &seed.to_string())), ..new };
+        let first = with(passed(seed, &["a@x.example", "b@y.example"]));
+        store.accept(first.clone()).await.unwrap();
+        if sent {
+            store.claim(NOW, 1, LEASE).await.unwrap();
+        }
+        let one = QueueFilter { id: Some(first.id.to_string()), ..QueueFilter::default() };
+        assert_eq!(store.change_queue(&one, QueueChange::Drop, "root", NOW).await.unwrap(), 1);
+        for number in 1..3 {
+            let mut held = with(in_place(seed + number, &["a@x.example"], ForkRelation::default()));
+            (held.received, held.id) = (at(10 * number), Id::new(at(10 * number), seed + number));
+            store.accept(held.clone()).await.unwrap();
+            store
+                .decide(HeldDecision::new(held.id, HeldState::Returned, "soumu", held.received, ""))
+                .await
+                .unwrap();
+        }
+        let mut last = with(passed(seed + 3, &["a@x.example"]));
+        (last.received, last.id) = (at(40), Id::new(at(40), seed + 3));
+        store.accept(last.clone()).await.unwrap();
+        let claim = store.claim(at(40), 1, LEASE).await.unwrap().remove(0);
+        assert_eq!(claim.possible_duplicate, sent);
+        store.record(result(&claim, at(40), &[("a@x.example", DeliveryState::Delivered)])).await.unwrap();
+    }
+}
+
 /// Whoever may have a copy that was given up is sent another one as a possible duplicate: at once, or when the mail
 /// that was held meanwhile is released.
 pub(in crate::store) async fn what_may_have_arrived_is_sent_again_marked(harness: &impl Harness) {

@@ -203,6 +203,7 @@ impl Repeats {
     ) -> Result<Before, Failure> {
         let mut before = Before::default();
         let mut seen: HashMap<i64, Option<Earlier>> = HashMap::new();
+        let mut anew: HashMap<Id, (i64, Vec<&str>)> = HashMap::new();
         for recipient in recipients {
             let Some(row) = self.find(&Key::Recipient(fork, recipient)) else { continue };
             let earlier = match seen.entry(row) {
@@ -214,7 +215,16 @@ impl Repeats {
             };
             if let Some(earlier) = earlier {
                 before.add(recipient, earlier);
+                if !before.known.contains(recipient) {
+                    anew.entry(earlier.id).or_insert_with(|| (row, Vec::new())).1.push(recipient);
+                }
             }
+        }
+        // The latest is not the only one: it may have been returned, or held, after a copy of one before was dropped.
+        for (id, (row, recipients)) in anew {
+            let all = uncertain(tx, row, &transactions::repeated(tx, id)?, Timestamp(received))?;
+            let marked = recipients.into_iter().filter(|recipient| all.contains(*recipient));
+            before.uncertain.extend(marked.map(str::to_owned));
         }
         Ok(before)
     }
@@ -275,14 +285,13 @@ fn look(tx: &Connection, row: i64, at: Timestamp) -> Result<Option<Earlier>, Fai
     let taken_back: bool = tx
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM taken WHERE message = ?1 AND undone = 0)")?
         .query_row([row], |found| found.get(0))?;
-    let (given_up, uncertain) = given_up(tx, row, at)?;
+    let (given_up, _) = given_up(tx, row, at)?;
     Ok(Some(Earlier {
         id,
         fork,
         received,
         people: recipients(&people).map(str::to_owned).collect(),
         given_up,
-        uncertain,
         held: held.and_then(codes::to_held),
         taken_back,
     }))

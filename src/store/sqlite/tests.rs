@@ -57,6 +57,7 @@ contract_tests! { Folder::new();
     what_arrived_after_all_is_sent_again_marked,
     a_clock_that_was_set_back_leaves_no_held_mail_out,
     what_may_have_arrived_is_sent_again_marked,
+    what_was_returned_in_between_is_sent_again_marked,
     circles_come_and_go, connections_read_after_a_rest, the_chain_holds,
     what_is_learned_counts_once, strangers_are_told_apart, people_are_forgotten, knowledge_has_its_time,
     two_nodes_claim_apart, a_lease_is_of_one_node, two_nodes_keep_the_same_once, two_nodes_make_one_item,
