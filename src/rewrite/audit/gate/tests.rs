@@ -317,8 +317,6 @@ fn at_every_border() {
     }
 }
 
-/// Escapes and tags that could begin inside each other, without an end, are followed for a few layers only: a thread
-/// with a small stack is enough for them.
 /// The pairs of letters that can hold an `@` are found wherever they stand, and hardly any others.
 #[test]
 fn pairs_of_letters() {
@@ -336,6 +334,8 @@ fn pairs_of_letters() {
     }
 }
 
+/// Escapes and tags that could begin inside each other, without an end, are followed for a few layers only: a thread
+/// with a small stack is enough for them.
 #[test]
 fn what_could_be_inside_each_other_is_not_followed_for_ever() {
     let texts = ["%<", "=<", "&<", "\\<", "%4<", "&a<", "&#<", "<%=<", "&amp;<", "%3C%"];
