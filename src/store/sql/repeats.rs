@@ -126,7 +126,9 @@ impl Repeats {
         let earlier: HashSet<i64> =
             recipients(people).filter_map(|to| self.find(&Key::Recipient(fork, to))).collect();
         for one in earlier.into_iter().filter(|one| *one < row) {
-            if look(db, one, Timestamp(received))?.is_some_and(|one| one.fork == *fork && one.went_back()) {
+            if look(db, one, Timestamp(received))?
+                .is_some_and(|(one, _)| one.fork == *fork && one.went_back())
+            {
                 return Ok(true);
             }
         }
@@ -202,27 +204,29 @@ impl Repeats {
         recipients: impl Iterator<Item = &'a str>,
     ) -> Result<Before, Failure> {
         let mut before = Before::default();
-        let mut seen: HashMap<i64, Option<Earlier>> = HashMap::new();
-        let mut anew: HashMap<Id, (i64, Vec<&str>)> = HashMap::new();
+        let mut seen: HashMap<i64, Option<(Earlier, HashSet<String>)>> = HashMap::new();
+        let mut anew: HashMap<i64, Vec<&str>> = HashMap::new();
         for recipient in recipients {
             let Some(row) = self.find(&Key::Recipient(fork, recipient)) else { continue };
             let earlier = match seen.entry(row) {
                 Entry::Occupied(seen) => seen.into_mut(),
                 Entry::Vacant(place) => {
                     let earlier = look(tx, row, Timestamp(received))?;
-                    place.insert(earlier.filter(|one| one.is_same(fork, Timestamp(received))))
+                    place.insert(earlier.filter(|(one, _)| one.is_same(fork, Timestamp(received))))
                 }
             };
-            if let Some(earlier) = earlier {
+            if let Some((earlier, _)) = earlier {
                 before.add(recipient, earlier);
                 if !before.known.contains(recipient) {
-                    anew.entry(earlier.id).or_insert_with(|| (row, Vec::new())).1.push(recipient);
+                    anew.entry(row).or_default().push(recipient);
                 }
             }
         }
         // The latest is not the only one: it may have been returned, or held, after a copy of one before was dropped.
-        for (id, (row, recipients)) in anew {
-            let all = uncertain(tx, row, &transactions::repeated(tx, id)?, Timestamp(received))?;
+        for (row, recipients) in anew {
+            let Some((earlier, mut all)) = seen.remove(&row).flatten() else { continue };
+            let transactions = transactions::repeated(tx, earlier.id)?;
+            all.extend(uncertain_before(tx, row, &transactions, Timestamp(received))?);
             let marked = recipients.into_iter().filter(|recipient| all.contains(*recipient));
             before.uncertain.extend(marked.map(str::to_owned));
         }
@@ -275,8 +279,8 @@ fn earlier(tx: &Connection, row: i64) -> Result<Option<First>, Failure> {
     Ok(Some(First { row, id, fork, received: Timestamp(found.get(2)?), people: found.get(3)? }))
 }
 
-/// Reads an earlier message and its outcome.
-fn look(tx: &Connection, row: i64, at: Timestamp) -> Result<Option<Earlier>, Failure> {
+/// Reads an earlier message and its outcome, and who may have a copy of it that was given up or withdrawn.
+fn look(tx: &Connection, row: i64, at: Timestamp) -> Result<Option<(Earlier, HashSet<String>)>, Failure> {
     let Some(First { id, fork, received, people, .. }) = earlier(tx, row)? else { return Ok(None) };
     let held: Option<i64> = tx
         .prepare_cached("SELECT state FROM held WHERE message = ?1")?
@@ -285,8 +289,8 @@ fn look(tx: &Connection, row: i64, at: Timestamp) -> Result<Option<Earlier>, Fai
     let taken_back: bool = tx
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM taken WHERE message = ?1 AND undone = 0)")?
         .query_row([row], |found| found.get(0))?;
-    let (given_up, _) = given_up(tx, row, at)?;
-    Ok(Some(Earlier {
+    let (given_up, uncertain) = given_up(tx, row, at)?;
+    let earlier = Earlier {
         id,
         fork,
         received,
@@ -294,7 +298,8 @@ fn look(tx: &Connection, row: i64, at: Timestamp) -> Result<Option<Earlier>, Fai
         given_up,
         held: held.and_then(codes::to_held),
         taken_back,
-    }))
+    };
+    Ok(Some((earlier, uncertain)))
 }
 
 /// Recipients (comparison form) whose copies were all given up, apart from withdrawn ones: after a release was undone,
@@ -332,6 +337,18 @@ pub(in crate::store) fn uncertain(
     at: Timestamp,
 ) -> Result<HashSet<String>, Failure> {
     let (_, mut all) = given_up(tx, message, at)?;
+    all.extend(uncertain_before(tx, message, transactions, at)?);
+    Ok(all)
+}
+
+/// The same, of the earlier transactions alone.
+fn uncertain_before(
+    tx: &Connection,
+    message: i64,
+    transactions: &[i64],
+    at: Timestamp,
+) -> Result<HashSet<String>, Failure> {
+    let mut all = HashSet::new();
     let mut before = transactions.iter().copied().filter(|row| *row < message).peekable();
     let fork = before.peek().map(|_| earlier(tx, message)).transpose()?.flatten().map(|one| one.fork);
     for row in before {
