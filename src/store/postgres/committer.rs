@@ -16,9 +16,10 @@ use crate::store::sql::error::{Error, Failure, classify};
 use crate::store::sql::health::Health;
 use crate::store::sql::readers::Connect;
 use crate::store::sql::reconnect::Reconnect;
-use crate::store::sql::writer::{GROUP_REQUESTS, Job, Requests, answer};
+use crate::store::sql::requests::{GROUP_REQUESTS, Requests};
+use crate::store::sql::writer::{Job, answer};
 use aws_lc_rs::hmac;
-use std::sync::mpsc::RecvTimeoutError;
+use crossbeam_channel::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 /// How long the writer sleeps if there are no requests.
@@ -146,7 +147,8 @@ impl Committer {
         }
         let (failure, again) = match ended {
             Ok((took, ours)) => {
-                self.requests.committed(group, took);
+                self.requests.committed(group);
+                self.requests.flushed(took);
                 self.ours = ours;
                 self.connection = Some(connection);
                 return Ok(());

@@ -1,7 +1,7 @@
 //! The SQL store: what both engines share.
 //!
 //! * [`db`] one interface to both engines; [`keys`] how rows are numbered; [`error`] errors and their meaning
-//! * [`writer`] one thread that commits requests in groups; [`readers`] read-only connections;
+//! * [`writer`] one thread that commits [`requests`] in groups; [`readers`] read-only connections;
 //!   [`reconnect`] new ones; [`health`] faults that stop them
 //! * [`encode`] a message as rows; [`codes`] states as numbers
 //! * [`sending`], [`deciding`], [`telling`] implement the traits of the courier, the desk and the notices
@@ -63,6 +63,7 @@ mod recent;
 pub(super) mod reconnect;
 mod record;
 pub(super) mod repeats;
+pub(super) mod requests;
 mod sending;
 mod shared;
 mod since;

@@ -1,17 +1,20 @@
 //! Commits groups of requests to SQLite, and keeps its write-ahead log short.
 
 use super::error::is_fsync;
+use super::flusher::Flusher;
 use crate::store::StoreError;
 use crate::store::sql::chain::{self, Ours};
 use crate::store::sql::db::Connection;
 use crate::store::sql::error::{Error, Failure, classify};
-use crate::store::sql::health::{Files, Health};
-use crate::store::sql::writer::{GROUP_REQUESTS, Job, OnFatal, Requests, answer};
+use crate::store::sql::health::Health;
+use crate::store::sql::requests::{GROUP_REQUESTS, Requests};
+use crate::store::sql::writer::{Job, OnFatal, answer};
 use aws_lc_rs::hmac;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use crossbeam_channel::RecvTimeoutError;
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long the writer is idle before it moves the contents of the log into the database.
 const IDLE: Duration = Duration::from_secs(1);
@@ -27,7 +30,7 @@ pub(super) struct With {
     pub(super) on_fatal: OnFatal,
     /// Set, for example, once a flush failed: nothing is written any more.
     pub(super) health: Health,
-    pub(super) files: Files,
+    pub(super) flusher: Flusher,
     /// The key of the journal's chain.
     pub(super) key: hmac::Key,
     /// The end of the chain, as this relay left it.
@@ -58,32 +61,39 @@ impl Committer {
                     self.log.after_commit(&self.connection);
                 }
                 Err(RecvTimeoutError::Timeout) => self.log.when_idle(&self.connection),
-                Err(RecvTimeoutError::Disconnected) => {
-                    checkpoint(&self.connection, "PRAGMA wal_checkpoint(TRUNCATE)", &self.with.on_fatal);
-                    return;
-                }
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        // The last groups are answered before the log is closed, which may remove it.
+        drop(self.with.flusher);
+        checkpoint(&self.connection, "PRAGMA wal_checkpoint(TRUNCATE)", &self.with.on_fatal);
     }
 
     /// Commits requests together with those that arrive meanwhile.
     fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
         match self.transact(&mut group, GROUP_REQUESTS) {
-            Ok(()) => match self.with.files.in_place() {
-                Ok(()) => answer(group, None),
-                Err(why) => answer(group, Some(&StoreError::Uncertain(why))),
-            },
+            Ok(()) => self.flush(group),
             Err(why) if group.len() == 1 => answer(group, Some(&why)),
             Err(_) => {
                 for job in group {
                     let mut alone = vec![job];
-                    let failed = self
-                        .transact(&mut alone, 1)
-                        .err()
-                        .or_else(|| self.with.files.in_place().err().map(StoreError::Uncertain));
-                    answer(alone, failed.as_ref());
+                    match self.transact(&mut alone, 1) {
+                        Ok(()) => self.flush(alone),
+                        Err(why) => answer(alone, Some(&why)),
+                    }
                 }
             }
+        }
+    }
+
+    /// Has a committed group flushed and answered: by another thread if there is more to do meanwhile.
+    fn flush(&mut self, group: Vec<Box<dyn Job>>) {
+        if self.requests.idle() {
+            let took = self.with.flusher.now(group);
+            self.requests.flushed(took);
+        } else {
+            self.requests.flushing();
+            self.with.flusher.soon(group);
         }
     }
 
@@ -91,9 +101,9 @@ impl Committer {
     /// database.
     fn transact(&mut self, group: &mut Vec<Box<dyn Job>>, most: usize) -> Result<(), StoreError> {
         self.with.health.check()?;
-        self.with.files.in_place().map_err(StoreError::Unavailable)?;
-        let result = self.try_transact(group, most).map(|(took, ours)| {
-            self.requests.committed(group, took);
+        self.with.flusher.in_place().map_err(StoreError::Unavailable)?;
+        let result = self.try_transact(group, most).map(|ours| {
+            self.requests.committed(group);
             self.with.ours = ours;
         });
         result.map_err(|failure| {
@@ -116,8 +126,8 @@ impl Committer {
         })
     }
 
-    /// Returns how long the flush took, and the new end of the chain.
-    fn try_transact(&self, group: &mut Vec<Box<dyn Job>>, most: usize) -> Result<(Duration, Ours), Failure> {
+    /// Returns the new end of the chain.
+    fn try_transact(&mut self, group: &mut Vec<Box<dyn Job>>, most: usize) -> Result<Ours, Failure> {
         self.connection.control("BEGIN IMMEDIATE")?;
         if let Some(why) = self.with.ours.differs(&self.connection)? {
             tracing::error!(%why, "the journal was changed by somebody else");
@@ -126,9 +136,8 @@ impl Committer {
         }
         self.requests.run(&self.connection, group, most)?;
         let ours = chain::link(&self.connection, &self.with.key, &self.with.ours)?;
-        let began = Instant::now();
         self.connection.control("COMMIT")?;
-        Ok((began.elapsed(), ours))
+        Ok(ours)
     }
 
     fn fatal(&mut self, why: &str) {

@@ -2,12 +2,13 @@
 //!
 //! * [`open`] creates and opens the database, asserts settings, finds damage
 //! * [`schema`] tables and migrations
-//! * [`committer`] commits groups of requests, and keeps the log short
+//! * [`committer`] commits groups of requests, and keeps the log short; [`flusher`] flushes it to disk
 //! * [`bodies`] files of large bodies; [`error`] what SQLite's errors mean
 
 pub(super) mod bodies;
 mod committer;
 pub(super) mod error;
+mod flusher;
 mod open;
 mod reading;
 mod schema;
@@ -18,15 +19,17 @@ use super::lock::beside;
 use super::sql::bodies::Bodies as AnyBodies;
 use super::sql::db::Connection;
 use super::sql::error::Failure;
-use super::sql::health::{Files, Health};
+use super::sql::health::Health;
 use super::sql::readers::{Connect, Readers};
 use super::sql::reconnect::Reconnect;
+use super::sql::requests::{Requests, histogram};
 pub use super::sql::writer::OnFatal;
-use super::sql::writer::{Requests, Writer, histogram};
+use super::sql::writer::Writer;
 use super::sql::{Engine, SqlStore, chain, foreign, learned};
 use crate::clock::{Entropy, SystemEntropy, Timestamp};
 use bodies::Bodies;
 use committer::{Committer, Log, With};
+use flusher::Flusher;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -91,6 +94,7 @@ impl SqlStore {
         let beside = beside(path, "journal-key");
         let key = chain::key(options.journal_key.as_deref().unwrap_or(&beside))?;
         chain::watch(&connection).map_err(|error| error::sentence(path, &error))?;
+        open::flushed_elsewhere(&connection, path)?;
         let connection = Connection::Sqlite(connection);
         let fail = |failure: Failure| match failure {
             Failure::Sql(crate::store::sql::error::Error::Sqlite(error)) => error::sentence(path, &error),
@@ -106,10 +110,14 @@ impl SqlStore {
         let (times, stopped) = (seconds.clone(), health.clone());
         let repeats = Arc::default();
         let known = Arc::clone(&repeats);
-        let files = Files::of(path);
-        let with = With { ours, on_fatal: options.on_fatal, health, files, key: key.clone() };
+        let (flusher, ended) = Flusher::start(path, &health, &options.on_fatal)?;
+        let with = With { ours, on_fatal: options.on_fatal, health, flusher, key: key.clone() };
         let writer = Writer::start(
-            move |inbox| Committer::new(connection, log, Requests::new(inbox, times, known), with).run(),
+            move |inbox| {
+                let mut requests = Requests::new(inbox, times, known);
+                requests.flushed_elsewhere(ended);
+                Committer::new(connection, log, requests, with).run();
+            },
             move |why| {
                 stopped.stop(why);
                 fatal(why);

@@ -107,6 +107,12 @@ fn durable(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Leaves it to the caller to flush the log after each commit. SQLite itself still flushes it before it moves pages from
+/// it into the database, and the database before it writes over the log.
+pub(super) fn flushed_elsewhere(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    connection.pragma_update(None, "synchronous", "NORMAL").map_err(|error| sentence(path, &error))
+}
+
 fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let fail = |error: rusqlite::Error| sentence(path, &error);
     let size = std::fs::metadata(path).map_or(0, |data| data.len());
