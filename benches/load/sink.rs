@@ -132,8 +132,8 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> anyhow::Result<()> {
                 Next::Data => {
                     stream.write_all(&output).await?;
                     output.clear();
-                    let (octets, message_id) = content(&mut stream, &mut input).await?;
-                    if !finish(&std::mem::take(&mut transaction), octets, &message_id, &mut output, shared) {
+                    let content = content(&mut stream, &mut input, shared.log.is_some()).await?;
+                    if !finish(&std::mem::take(&mut transaction), &content, &mut output, shared) {
                         return Ok(());
                     }
                     if !shared.delay.is_zero() {
@@ -229,14 +229,22 @@ fn angle(text: &str) -> String {
     text.get(from..to).unwrap_or_default().to_owned()
 }
 
-/// Reads up to the final dot; returns the octets of the content and its Message-ID. What follows stays in
-/// `input`.
-async fn content(stream: &mut TcpStream, input: &mut BytesMut) -> anyhow::Result<(u64, String)> {
-    let mut octets = 0u64;
+/// What is known of a message's content.
+#[derive(Default)]
+struct Content {
+    octets: u64,
+    message_id: String,
+    /// Whether there is a NUL in it, as where a file has a hole.
+    nul: bool,
+}
+
+/// Reads up to the final dot, and looks at each octet if wished. What follows stays in `input`.
+async fn content(stream: &mut TcpStream, input: &mut BytesMut, look: bool) -> anyhow::Result<Content> {
+    let (mut octets, mut nul) = (0u64, false);
     let mut message_id = None;
     if input.starts_with(b".\r\n") {
         let _ = input.split_to(3);
-        return Ok((0, String::new()));
+        return Ok(Content::default());
     }
     loop {
         if message_id.is_none()
@@ -246,14 +254,16 @@ async fn content(stream: &mut TcpStream, input: &mut BytesMut) -> anyhow::Result
         }
         if let Some(at) = memchr::memmem::find(input, b"\r\n.\r\n") {
             let message_id = message_id.unwrap_or_else(|| find_message_id(&input[..at + 2]));
-            let _ = input.split_to(at + 5);
-            return Ok((octets + at as u64 + 2, message_id));
+            let last = input.split_to(at + 5);
+            nul |= look && memchr::memchr(0, &last).is_some();
+            return Ok(Content { octets: octets + at as u64 + 2, message_id, nul });
         }
         // Keep octets that may belong to the final dot.
         if message_id.is_some() && input.len() > 4 {
             let done = input.len() - 4;
             octets += done as u64;
-            let _ = input.split_to(done);
+            let part = input.split_to(done);
+            nul |= look && memchr::memchr(0, &part).is_some();
         }
         input.reserve(1 << 17);
         if stream.read_buf(input).await? == 0 {
@@ -272,13 +282,7 @@ fn find_message_id(block: &[u8]) -> String {
 }
 
 /// Counts and logs a message and answers the final dot; `false` closes the connection.
-fn finish(
-    transaction: &Transaction,
-    octets: u64,
-    message_id: &str,
-    output: &mut Vec<u8>,
-    shared: &Shared,
-) -> bool {
+fn finish(transaction: &Transaction, content: &Content, output: &mut Vec<u8>, shared: &Shared) -> bool {
     if let Some(fault) = misfortune(shared, "dot") {
         let Some(reply) = &fault.reply else { return false };
         output.extend_from_slice(reply.as_bytes());
@@ -287,14 +291,17 @@ fn finish(
     let now = micros();
     let number = shared.messages.fetch_add(1, Ordering::SeqCst) + 1;
     shared.recipients.fetch_add(transaction.recipients.len() as u64, Ordering::SeqCst);
-    shared.octets.fetch_add(octets, Ordering::SeqCst);
+    shared.octets.fetch_add(content.octets, Ordering::SeqCst);
     shared.first.compare_exchange(0, now, Ordering::SeqCst, Ordering::SeqCst).ok();
     shared.last.store(now, Ordering::SeqCst);
     if let Some(log) = &shared.log {
         let line = format!(
-            "{now} {} {} {message_id} {octets}\n",
+            "{now} {} {} {} {}{}\n",
             or_dash(&transaction.sender),
-            transaction.recipients.join(",")
+            transaction.recipients.join(","),
+            content.message_id,
+            content.octets,
+            if content.nul { " NUL" } else { "" }
         );
         // The line is in the file before the answer is sent: every answered message is logged.
         if log.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes()).is_err() {

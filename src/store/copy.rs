@@ -4,7 +4,7 @@
 #![allow(clippy::similar_names, reason = "two sides, and what each is told, have names alike")]
 
 use super::chain::{ChainStore, Verified};
-use super::sql::db::{Connection, Dialect, Owned};
+use super::sql::db::{Connection, Dialect, Owned, params};
 use super::sql::error::{Failure, io_error};
 use super::sql::{SqlStore, terms};
 use super::{StoreError, postgres, sqlite};
@@ -148,7 +148,8 @@ fn whole(source: &Connection, target: &Connection, from: &Side, to: &Side) -> Re
         let why = format!("{to} is not empty: copy into a new database");
         return Err(StoreError::Unavailable(why).into());
     }
-    let mut copied = Copied { bodies: bodies(source, target, from, to)?, ..Copied::default() };
+    let (renamed, bodies) = bodies(source, target, from, to)?;
+    let mut copied = Copied { bodies, ..Copied::default() };
     for (table, key) in TABLES {
         if MADE.contains(table) {
             target.execute(&format!("DELETE FROM {table}"), [])?;
@@ -158,6 +159,7 @@ fn whole(source: &Connection, target: &Connection, from: &Side, to: &Side) -> Re
             copied.rows.push((table, rows));
         }
     }
+    rename(target, &renamed)?;
     found_again(target)?;
     if target.dialect() == Dialect::Postgres {
         numbers(target)?;
@@ -255,35 +257,51 @@ fn numbers(target: &Connection) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Copies large bodies, which are files or chunks of rows on either side.
-fn bodies(source: &Connection, target: &Connection, from: &Side, to: &Side) -> Result<u64, Failure> {
-    let mut select =
-        source.prepare_cached("SELECT file, size FROM contents WHERE file IS NOT NULL ORDER BY file")?;
-    let named: Vec<(String, i64)> =
-        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    for (name, size) in &named {
+/// Copies the bodies that are not in their rows; on either side they are files, or chunks of rows. Returns the messages
+/// whose body has another name in the target, with that name; and the number of all bodies.
+fn bodies(
+    source: &Connection,
+    target: &Connection,
+    from: &Side,
+    to: &Side,
+) -> Result<(Vec<(i64, String)>, u64), Failure> {
+    let mut select = source
+        .prepare_cached("SELECT message, file, size FROM contents WHERE file IS NOT NULL ORDER BY file")?;
+    let named: Vec<(i64, String, i64)> =
+        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
+    let (mut renamed, count) = (Vec::new(), named.len() as u64);
+    for (message, name, size) in named {
         let body = match from {
-            Side::Sqlite(path) => read_file(&file(path, name))?,
-            Side::Postgres(_) => postgres::bodies::read_whole(source, name)?,
+            Side::Sqlite(path) => sqlite::bodies::read_whole(&folder(path), &name)?,
+            Side::Postgres(_) => postgres::bodies::read_whole(source, &name)?.into(),
         };
-        if body.len() as u64 != super::sql::codes::count(*size) {
+        if body.len() as u64 != super::sql::codes::count(size) {
             let why = format!("the body {name} in {from} has {} octets in place of {size}", body.len());
             return Err(StoreError::Corrupt(why).into());
         }
+        let own = sqlite::bodies::own_name(&name);
         match to {
-            Side::Sqlite(path) => write_file(&file(path, name), &body)?,
-            Side::Postgres(_) => postgres::bodies::write_whole(target, name, &body)?,
+            Side::Sqlite(path) => write_file(&folder(path).join(&own), &body)?,
+            Side::Postgres(_) => postgres::bodies::write_whole(target, &own, &body)?,
+        }
+        if own != name {
+            renamed.push((message, own));
         }
     }
-    Ok(named.len() as u64)
+    Ok((renamed, count))
 }
 
-fn file(database: &Path, name: &str) -> PathBuf {
-    super::lock::beside(database, "bodies").join(name)
+/// Names bodies as they are named in the target.
+fn rename(target: &Connection, names: &[(i64, String)]) -> Result<(), Failure> {
+    let mut rename = target.prepare_cached("UPDATE contents SET file = ?2 WHERE message = ?1")?;
+    for (message, name) in names {
+        rename.put(params![message, name])?;
+    }
+    Ok(())
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, StoreError> {
-    std::fs::read(path).map_err(|error| io_error("read the body", path, &error))
+fn folder(database: &Path) -> PathBuf {
+    super::lock::beside(database, "bodies")
 }
 
 fn write_file(path: &Path, body: &[u8]) -> Result<(), StoreError> {

@@ -24,18 +24,21 @@ from tests.journeys.sending import RULES
 from tests.rig.relay import Relay, tool, wait_until
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "50"))
-# subject, recipients, sessions
-LOADS = {"pass": ("load", 1, 12), "split": ("[split] load", 4, 6), "hold": ("[hold] load", 1, 2)}
+# subject, recipients, sessions, size: bodies in rows, in segments, and in files of their own
+LOADS = {
+    "pass": ("load", 1, 12, 2_048), "split": ("[split] load", 4, 6, 2_048), "hold": ("[hold] load", 1, 2, 2_048),
+    "middle": ("load", 1, 3, 100_000), "parted": ("[split] load", 3, 1, 60_000), "large": ("load", 1, 1, 600_000),
+}
 
 
 def generators(relay, folder, targets=None, share=1, pauses=(30, 500), more=("--persistent",)):
     """Starts one load generator a kind of mail; each sends to the relay, or to all of the targets. `share` is that of
     the sessions."""
     targets = targets or [f"127.0.0.1:{relay.port}"]
-    for name, (subject, recipients, sessions) in LOADS.items():
+    for name, (subject, recipients, sessions, size) in LOADS.items():
         yield subprocess.Popen(
             [tool("generate"), *[word for target in targets for word in ("--target", target)], "--sessions", str(max(1, round(share * sessions))),
-             "--count", "1000000000", "--size", "2048", "--recipients", str(recipients), "--prefix", name, "--subject", subject,
+             "--count", "1000000000", "--size", str(size), "--recipients", str(recipients), "--prefix", name, "--subject", subject,
              "--log", str(folder / f"acks-{name}"), "--errors", str(folder / f"errors-{name}"), *more,
              "--pause-ms", str(pauses[name == "hold"]), "--seconds", "3600"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -83,12 +86,13 @@ def judge(relay, folder=None):
             acks += 1
             lost += [r for r in recipients if not (held if name == "hold" else counts)[r]]
     leaked = [r for r in held if counts[r]]
+    torn = [line for line in Path(folder / "sink").read_text().splitlines() if line.endswith(" NUL")]
     twice = [r for r, n in counts.items() if n > 1]
     unexplained = [r for r in twice if not explained(relay, r)]
     said = (f"{acks} acknowledged, {sum(counts.values())} copies at the sink, {len(held)} held; "
             f"lost {len(lost)}, twice {len(twice)}, of those unexplained {len(unexplained)}, held and sent {len(leaked)}")
     waiting = "" if emptied else f"; still in the queue: {relay.queue()[:3]}"
-    assert not (lost or unexplained or leaked), f"{said}: {lost[:5]} {unexplained[:5]} {leaked[:5]}{waiting}"
+    assert not (lost or unexplained or leaked or torn), f"{said}: {lost[:5]} {unexplained[:5]} {leaked[:5]} {torn[:5]}{waiting}"
     return acks, said
 
 

@@ -1,12 +1,13 @@
 """Faults at chosen system calls, by strace: SIGKILL at the Nth, and errors of the disk.
 
-    INJECT_KILLS=20 (each of two calls; 100 before a release), INJECT_ERRORS=6 (each of six; 30)
+    INJECT_KILLS=20 (each of two calls; 100 before a release), INJECT_ERRORS=6 (each of ten; 30)
 
 Killed at the Nth flush (before it) or the Nth sendto, N spread over 1…200, under the mixed load of `crash`:
 lost 0, each duplicate explained. EIO or ENOSPC from the Nth flush or pwrite64 while mail is taken one by one:
 a message gets no 250 over a call that failed while it was taken, unless the log was written and flushed anew in
 between (then the call was another request's: the relay has some of its own as it starts), a failed flush of the store
-ends the process, and after a clean start everything that got a 250 is there, and the next message is taken.
+ends the process, and after a clean start everything that got a 250 is there, and the next message is taken. The same
+errors under the mixed load, with bodies in segments: lost 0.
 """
 
 import contextlib
@@ -139,6 +140,37 @@ def answers_of(log):
         if match := re.match(r'\d+ +(\d+\.\d+) sendto\(\d+<[^>]*>, "250 2\.0\.0 (?:queued|held) as (\w+)', line):
             said[match[2]] = float(match[1])
     return said
+
+
+def failed_under_load(call, error):
+    """One error at the Nth of a call under load: what got a 250 is there, and whole."""
+    hit = 0
+    with under_load() as (relay, end_load):
+        time.sleep(0.5)
+        for number in numbers(ERRORS, call + error + "load"):
+            end(relay) if relay.through else relay.kill()
+            log = relay.folder / "strace"
+            relay.through = strace(call, f"error={error}:when={number}", log)
+            relay.start(wait=False)
+            wait_until(lambda: relay.process.poll() is not None, 3, 0.05)
+            hit += len(failed_calls(log))
+        end(relay)
+        relay.through = []
+        segments = len(list((relay.folder / "sekisho.db.bodies").glob("*.segment")))
+        relay.start()
+        end_load()
+        acks, said = judge(relay)
+    assert acks > 0, said
+    assert hit >= ERRORS // 2, f"only {hit} of {ERRORS} failed"
+    return f"{hit} failed; {segments} segments; {said}"
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(600 + 20 * ERRORS)
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+@pytest.mark.parametrize("call", ["flush", "pwrite64"])
+def it_loses_nothing_under_load_over_a_failed(note, call, error):
+    note(failed_under_load(call, error))
 
 
 def failing(call, error, size):

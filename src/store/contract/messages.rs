@@ -74,7 +74,7 @@ pub(in crate::store) async fn one_refused_harms_no_other(harness: &impl Harness)
 /// Bodies of every size are read back unchanged, whatever the chunk boundaries are.
 pub(in crate::store) async fn bodies_come_back(harness: &impl Harness) {
     let store = harness.open();
-    let sizes = [0, 1, 65_536, 262_143, 262_144, 262_145, 300_000, 3_000_001];
+    let sizes = [0, 1, 32_768, 32_769, 65_536, 100_000, 262_143, 262_144, 262_145, 300_000, 3_000_001];
     for (random, size) in (1..).zip(sizes) {
         let content: Vec<u8> = (0..size).map(|i: usize| u8::try_from(i % 251).unwrap()).collect();
         let mut writer = store.new_body().await.unwrap();
@@ -88,6 +88,7 @@ pub(in crate::store) async fn bodies_come_back(harness: &impl Harness) {
         new.body = body;
         store.accept(new.clone()).await.unwrap();
         let kept = harness.open().message(new.id).await.unwrap();
+        assert_eq!(matches!(kept.body, Body::Inline(_)), size <= 262_144, "{size}");
         let mut read = Vec::new();
         store.open_body(&kept.body).await.unwrap().stream.read_to_end(&mut read).await.unwrap();
         assert!(read == content, "{size} octets came back differently");

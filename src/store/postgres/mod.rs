@@ -191,6 +191,6 @@ mod replica_tests;
 #[cfg(test)]
 mod silent_tests;
 #[cfg(test)]
-mod tests;
+pub(in crate::store) mod tests;
 #[cfg(test)]
 mod unsure_tests;

@@ -8,7 +8,7 @@ use crate::store::Store;
 use crate::store::contract::{Harness, contract_tests};
 use tempfile::TempDir;
 
-pub(super) struct Database {
+pub(in crate::store) struct Database {
     cluster: &'static Cluster,
     name: String,
     folder: TempDir,
@@ -17,7 +17,7 @@ pub(super) struct Database {
 }
 
 impl Database {
-    pub(super) fn new() -> Self {
+    pub(in crate::store) fn new() -> Self {
         Self::of(Cluster::get())
     }
 
@@ -31,7 +31,7 @@ impl Database {
         }
     }
 
-    pub(super) fn options(&self, node: &str) -> Options {
+    pub(in crate::store) fn options(&self, node: &str) -> Options {
         Options {
             place: Place::parse(&self.cluster.url(&self.name), None).unwrap(),
             node: node.to_owned(),

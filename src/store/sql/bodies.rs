@@ -20,6 +20,23 @@ impl Bodies {
         }
     }
 
+    /// Puts a body that came in memory beside the database, if that is where it belongs; the message then names what is
+    /// returned.
+    pub(in crate::store) async fn beside(&self, body: &Body) -> Result<Option<Body>, StoreError> {
+        match self {
+            Self::Files(files) => files.beside(body).await,
+            Self::Chunks(_) => Ok(None),
+        }
+    }
+
+    /// A body as it came: in memory, if it did.
+    pub(in crate::store) async fn as_it_came(&self, body: Body) -> Result<Body, StoreError> {
+        match self {
+            Self::Files(files) => files.gathered(body).await,
+            Self::Chunks(_) => Ok(body),
+        }
+    }
+
     pub(in crate::store) async fn read(&self, body: &Body) -> Result<OpenBody, StoreError> {
         let stream: Box<dyn AsyncBufRead + Send + Unpin> = match (body, self) {
             (Body::Stored { name, as_is, .. }, Self::Files(files)) => return files.read(name, *as_is).await,

@@ -251,6 +251,15 @@ impl SqlStore {
     }
 }
 
+/// The names of bodies beside the database.
+fn names<const N: usize>(bodies: [Option<Body>; N]) -> Vec<String> {
+    let name = |body: Body| match body {
+        Body::Stored { name, .. } => Some(name),
+        Body::Inline(_) => None,
+    };
+    bodies.into_iter().flatten().filter_map(name).collect()
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| StoreError::Unavailable(error.to_string()))
 }
@@ -258,10 +267,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 #[async_trait]
 impl Store for SqlStore {
     async fn message(&self, id: Id) -> Result<StoredMessage, StoreError> {
-        match self.recent.get(id) {
-            Some(message) => Ok(StoredMessage::clone(&message)),
-            None => self.mail.read(move |db| read::message(db, id)).await,
+        if let Some(message) = self.recent.get(id) {
+            return Ok(StoredMessage::clone(&message));
         }
+        let mut stored = self.mail.read(move |db| read::message(db, id)).await?;
+        stored.message.body = self.bodies.as_it_came(stored.message.body).await?;
+        Ok(stored)
     }
 
     async fn open_body(&self, body: &Body) -> Result<OpenBody, StoreError> {
@@ -276,7 +287,11 @@ impl IntakeStore for SqlStore {
     }
 
     async fn accept(&self, mut message: NewMessage) -> Result<Vec<Claim>, StoreError> {
-        let rows = encode::MessageRows::of(&message)?;
+        let mut rows = encode::MessageRows::of(&message)?;
+        let beside = self.bodies.beside(&message.body).await?;
+        if let Some(body) = &beside {
+            rows.body = body.clone();
+        }
         let weight = rows.weight();
         let inserted = Arc::default();
         let stored = self.writer.submit(weight, self.insert(rows, &inserted)).await;
@@ -288,12 +303,15 @@ impl IntakeStore for SqlStore {
                 self.recent.put(message);
                 Ok(claims)
             }
-            // The body must stay: it is, or may be, committed with another plan.
-            Err(error @ (StoreError::Moved | StoreError::SentAgain | StoreError::Uncertain(_))) => Err(error),
+            // The body must stay: it may be committed.
+            Err(error @ StoreError::Uncertain(_)) => Err(error),
+            // The body as it came must stay: it is committed with another plan.
+            Err(error @ (StoreError::Moved | StoreError::SentAgain)) => {
+                self.bodies.remove(names([beside])).await?;
+                Err(error)
+            }
             Err(error) => {
-                if let Body::Stored { name, .. } = message.message.body {
-                    self.bodies.remove(vec![name]).await?;
-                }
+                self.bodies.remove(names([beside, Some(message.message.body)])).await?;
                 Err(error)
             }
         }

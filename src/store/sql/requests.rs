@@ -12,6 +12,7 @@ use super::repeats::Repeats;
 use super::writer::{BUDGET, Job};
 use crate::store::Histogram;
 use crossbeam_channel::{Receiver, RecvTimeoutError, never, select};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,9 @@ const PATIENT: usize = 64;
 /// How many slow flushes are under way at most. Of fast ones, it is one: two would have half a group each.
 const SLOW_FLUSHES: usize = 2;
 
+/// After a group of several clients, they count as sharing flushes for so many groups.
+const SHARING: u32 = 16;
+
 /// Upper bounds, in seconds, of the histogram of request durations.
 const BOUNDS: [f64; 8] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
 
@@ -47,6 +51,10 @@ pub(in crate::store) struct Requests {
     under_way: usize,
     /// The moving average of the duration of a flush.
     flush: Duration,
+    /// Whether a body may lie in a file that is flushed for itself: flushes are fast, and several clients share them.
+    apart: Arc<AtomicBool>,
+    /// For how many groups more they count as sharing flushes.
+    sharing: u32,
     /// Whether several clients wait for their requests: more than one in the last group, or one more since.
     contended: bool,
     seconds: Histogram,
@@ -60,12 +68,18 @@ impl Requests {
         repeats: Arc<Mutex<Repeats>>,
     ) -> Self {
         let (flush, flushes) = (Duration::ZERO, never());
-        Self { inbox, flushes, under_way: 0, flush, contended: false, seconds, repeats }
+        let apart = Arc::default();
+        Self { inbox, flushes, under_way: 0, flush, apart, sharing: 0, contended: false, seconds, repeats }
     }
 
-    /// Other threads flush, and tell here how long each flush took.
-    pub(in crate::store) fn flushed_elsewhere(&mut self, flushes: Receiver<Duration>) {
-        self.flushes = flushes;
+    /// Other threads flush, and tell here how long each flush took. `apart` is told whether one flush more for a body
+    /// costs little.
+    pub(in crate::store) fn flushed_elsewhere(
+        &mut self,
+        flushes: Receiver<Duration>,
+        apart: Arc<AtomicBool>,
+    ) {
+        (self.flushes, self.apart) = (flushes, apart);
     }
 
     /// Waits for the first requests of a group. On a slow disk, those for which nobody waits wait for one for which
@@ -91,6 +105,8 @@ impl Requests {
     /// A group was committed.
     pub(in crate::store) fn committed(&mut self, group: &[Box<dyn Job>]) {
         self.contended = group.iter().filter(|job| !job.can_wait()).nth(1).is_some();
+        self.sharing = if self.contended { SHARING } else { self.sharing.saturating_sub(1) };
+        self.apart.store(self.sharing > 0 && self.flush < SLOW, Ordering::Relaxed);
         self.repeats().keep();
     }
 
@@ -293,11 +309,29 @@ mod tests {
     }
 
     #[test]
+    fn bodies_lie_apart_while_several_clients_share_fast_flushes() {
+        let one = || -> Box<dyn Job> { Box::new(Asked { can_wait: false }) };
+        let (_inbox, mut requests) = requests(Duration::ZERO);
+        let apart = |requests: &mut Requests, group: &[Box<dyn Job>]| {
+            requests.committed(group);
+            requests.apart.load(Ordering::Relaxed)
+        };
+        assert!(!apart(&mut requests, &[one()]));
+        assert!(apart(&mut requests, &[one(), one()]));
+        for _ in 1..SHARING {
+            assert!(apart(&mut requests, &[one()]));
+        }
+        assert!(!apart(&mut requests, &[one()]));
+        requests.flush = SLOW;
+        assert!(!apart(&mut requests, &[one(), one()]));
+    }
+
+    #[test]
     fn a_group_grows_until_a_flush_can_begin() {
         let one = || -> Box<dyn Job> { Box::new(Asked { can_wait: false }) };
         let (inbox, mut requests) = requests(Duration::ZERO);
         let (end, ended) = unbounded();
-        requests.flushed_elsewhere(ended);
+        requests.flushed_elsewhere(ended, Arc::default());
         assert!(requests.idle());
         requests.flushing();
         assert!(!requests.idle());

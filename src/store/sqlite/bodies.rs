@@ -1,11 +1,13 @@
-//! Bodies: small ones stay in memory until they are stored in the row, large ones are streamed into a file.
+//! Bodies: small ones stay in memory until they are stored in the row or in a [segment](super::segments), large ones are
+//! streamed into a file.
 //!
 //! A file is written in large pieces outside the async threads; while one piece is written, the next is collected.
 //! The file and its folder are flushed before the commit that names it. A file that no commit names is removed when
 //! its writer is dropped, or by a later sweep.
 
 use super::reading::Reading;
-use crate::clock::Entropy;
+use super::segments::{Place, Segments, is_segment};
+use crate::clock::{Entropy, SystemEntropy};
 use crate::store::lock::private;
 use crate::store::sql::error::io_error;
 use crate::store::{Body, BodyWriter, OpenBody, StoreError};
@@ -15,11 +17,12 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// The largest body, in bytes, that stays in memory and is stored in the row.
+/// The largest body, in bytes, that stays in memory.
 const INLINE: usize = 256 << 10;
 /// The size of the pieces, in bytes, in which a file is written and read.
 const PIECE: usize = 256 << 10;
@@ -33,11 +36,17 @@ pub(in crate::store) struct Bodies {
     entropy: Arc<dyn Entropy>,
     /// Files that no message named at the last sweep, and since when.
     suspects: Arc<Mutex<HashMap<String, Instant>>>,
+    segments: Arc<Segments>,
 }
 
 impl Bodies {
-    /// Opens the folder. If there is none, it is created and flushed to disk.
-    pub(in crate::store) fn open(folder: PathBuf, entropy: Arc<dyn Entropy>) -> Result<Self, StoreError> {
+    /// Opens the folder. If there is none, it is created and flushed to disk. `cheap` tells whether one flush more for
+    /// a body costs little.
+    pub(in crate::store) fn open(
+        folder: PathBuf,
+        entropy: Arc<dyn Entropy>,
+        cheap: Arc<AtomicBool>,
+    ) -> Result<Self, StoreError> {
         if !folder.is_dir() {
             let mut builder = std::fs::DirBuilder::new();
             #[cfg(unix)]
@@ -49,7 +58,29 @@ impl Bodies {
             };
             flush_folder(parent)?;
         }
-        Ok(Self { folder: Arc::new(folder), entropy, suspects: Arc::default() })
+        let folder = Arc::new(folder);
+        let segments = Segments::start(Arc::clone(&folder), Arc::clone(&entropy), cheap)?;
+        Ok(Self { folder, entropy, suspects: Arc::default(), segments: Arc::new(segments) })
+    }
+
+    /// Puts a body of middle size into a segment, and returns the name of its place.
+    pub(in crate::store) async fn beside(&self, body: &Body) -> Result<Option<Body>, StoreError> {
+        match body {
+            Body::Inline(octets) if self.segments.takes(octets.len()) => {
+                let name = self.segments.add(octets.clone()).await?;
+                Ok(Some(Body::Stored { name, size: octets.len() as u64, as_is: false }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Reads a body that lies in a segment into memory, as one that lies in its row.
+    pub(in crate::store) async fn gathered(&self, body: Body) -> Result<Body, StoreError> {
+        let Body::Stored { name, .. } = &body else { return Ok(body) };
+        let Some(place) = Place::parse(name) else { return Ok(body) };
+        let folder = Arc::clone(&self.folder);
+        let read = spawn_blocking(move || place.read(&folder)).await;
+        read.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string()))).map(Body::Inline)
     }
 
     pub(in crate::store) fn writer(&self) -> Box<dyn BodyWriter> {
@@ -69,19 +100,28 @@ impl Bodies {
         opened.map_err(|error| io_error("read the body", &path, &error))
     }
 
-    /// Removes the file of a body that no message names, because its commit failed or it was purged.
+    /// Removes a body that no message names, because its commit failed or it was purged.
     pub(in crate::store) fn remove(&self, name: &str) {
-        if let Ok(path) = self.path(name)
-            && let Err(error) = std::fs::remove_file(&path)
+        let removed = match Place::parse(name) {
+            Some(place) => place.clear(&self.folder),
+            None if is_name(name) => std::fs::remove_file(self.folder.join(name)),
+            None => return,
+        };
+        if let Err(error) = removed
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(path = %path.display(), %error, "could not remove a body file");
+            tracing::warn!(body = name, folder = %self.folder.display(), %error, "could not remove a body");
         }
     }
 
     /// Removes files that are not in `named`: `all` of them, or only those that were not in it a day ago either. The
     /// day is measured by a monotonic clock: setting the clock must not remove a body that is being received.
     pub(in crate::store) fn sweep(&self, named: &HashSet<String>, all: bool) -> Result<usize, StoreError> {
+        let named: HashSet<String> = named
+            .iter()
+            .map(|name| Place::parse(name).map_or_else(|| name.clone(), |place| place.file()))
+            .collect();
+        let present = self.segments.present();
         let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
         let mut seen = HashMap::new();
         let fail = |error: io::Error| io_error("look through", &self.folder, &error);
@@ -89,12 +129,14 @@ impl Bodies {
         for entry in std::fs::read_dir(self.folder.as_ref()).map_err(fail)? {
             let entry = entry.map_err(fail)?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if named.contains(&name) || !is_name(&name) {
+            let ours = is_name(&name) || is_segment(&name);
+            if !ours || named.contains(&name) || present.as_ref() == Some(&name) {
                 continue;
             }
             let since = suspects.remove(&name).unwrap_or_else(Instant::now);
             if all || since.elapsed() >= ORPHAN_AGE {
-                self.remove(&name);
+                std::fs::remove_file(entry.path())
+                    .map_err(|error| io_error("remove", &entry.path(), &error))?;
                 swept += 1;
             } else {
                 seen.insert(name, since);
@@ -111,14 +153,28 @@ impl Bodies {
             Err(StoreError::Corrupt(format!("`{name}` is no name of a body file")))
         }
     }
+}
 
-    fn fresh_name(&self) -> String {
-        format!("{:016x}{:016x}", self.entropy.bits(), self.entropy.bits())
+/// Reads the body of this name, or at the place of this name. It blocks.
+pub(in crate::store) fn read_whole(folder: &Path, name: &str) -> Result<Bytes, StoreError> {
+    if let Some(place) = Place::parse(name) {
+        return place.read(folder);
     }
+    let path = folder.join(name);
+    std::fs::read(&path).map(Bytes::from).map_err(|error| io_error("read the body", &path, &error))
+}
+
+/// The name of a body that gets a file of its own: its present one, or a new one if it lay in a segment.
+pub(in crate::store) fn own_name(name: &str) -> String {
+    if Place::parse(name).is_some() { fresh_name(&SystemEntropy) } else { name.to_owned() }
+}
+
+pub(super) fn fresh_name(entropy: &dyn Entropy) -> String {
+    format!("{:016x}{:016x}", entropy.bits(), entropy.bits())
 }
 
 /// A name is 32 hexadecimal digits. Nothing else in the folder is ever opened or removed.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
@@ -153,7 +209,7 @@ impl Incoming {
     /// Starts writing what is pending, once the previous piece has been written.
     async fn spill(&mut self) -> Result<(), StoreError> {
         if self.file.is_none() {
-            let name = self.bodies.fresh_name();
+            let name = fresh_name(self.bodies.entropy.as_ref());
             let path = self.bodies.path(&name)?;
             let create = path.clone();
             // Stored first, so that the file is removed if the future is dropped while it is created.

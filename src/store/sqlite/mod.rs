@@ -3,7 +3,7 @@
 //! * [`open`] creates and opens the database, asserts settings, finds damage
 //! * [`schema`] tables and migrations
 //! * [`committer`] commits groups of requests, and keeps the log short; [`flusher`] flushes it to disk
-//! * [`bodies`] files of large bodies; [`error`] what SQLite's errors mean
+//! * [`bodies`] files of large bodies; [`segments`] files that bodies of middle size share; [`error`] what SQLite's errors mean
 
 pub(super) mod bodies;
 mod committer;
@@ -12,6 +12,7 @@ mod flusher;
 mod open;
 mod reading;
 mod schema;
+mod segments;
 
 use super::StoreError;
 use super::chain::Accepted;
@@ -90,7 +91,9 @@ impl SqlStore {
         let reading = || Reconnect::to_file(Arc::clone(&reader));
         let readers = Readers::open(READERS, READERS, reading(), health.clone())?;
         let mail = Readers::open(READERS, READERS, reading(), health.clone())?;
-        let bodies = AnyBodies::Files(Bodies::open(beside(path, "bodies"), options.entropy)?);
+        let cheap = Arc::default();
+        let bodies = Bodies::open(beside(path, "bodies"), options.entropy, Arc::clone(&cheap))?;
+        let bodies = AnyBodies::Files(bodies);
         let beside = beside(path, "journal-key");
         let key = chain::key(options.journal_key.as_deref().unwrap_or(&beside))?;
         chain::watch(&connection).map_err(|error| error::sentence(path, &error))?;
@@ -115,7 +118,7 @@ impl SqlStore {
         let writer = Writer::start(
             move |inbox| {
                 let mut requests = Requests::new(inbox, times, known);
-                requests.flushed_elsewhere(ended);
+                requests.flushed_elsewhere(ended, cheap);
                 Committer::new(connection, log, requests, with).run();
             },
             move |why| {
@@ -156,6 +159,8 @@ mod chain_tests;
 mod foreign_tests;
 #[cfg(test)]
 mod growth_tests;
+#[cfg(test)]
+mod segments_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

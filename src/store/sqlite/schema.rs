@@ -28,6 +28,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema-16.sql"),
     include_str!("schema-17.sql"),
     include_str!("schema-18.sql"),
+    include_str!("schema-19.sql"),
 ];
 
 /// Repairs what an earlier form of a step left behind in a database that was brought up to date.
