@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// A message's body: everything after the empty line that ends the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// Inside the message's row.
+    /// In memory; stored in the message's row, or where the engine stores bodies of middle size.
     Inline(Bytes),
     /// In a file beside the database.
     Stored {

@@ -19,7 +19,7 @@ pub trait BodyWriter: Send {
 /// Storing bodies, what is known about a mail beforehand, and the commit before the 250 reply.
 #[async_trait]
 pub trait IntakeStore: Send + Sync {
-    /// Starts a body. Small ones (up to 256 KiB) stay in memory and are stored in the row.
+    /// Starts a body. Small ones (up to 256 KiB) stay in memory until they are stored with their message.
     async fn new_body(&self) -> Result<Box<dyn BodyWriter>, StoreError>;
 
     /// Durably commits a message with everything that belongs to it, and returns once it is on disk. Deliveries given

@@ -2,7 +2,7 @@
 //! An engine implements them and decides nothing: the rules are in [`crate::lifecycle`].
 //!
 //! Everything about a message is committed in one transaction before its 250 reply. Many sessions share one fsync
-//! (group commit). Bodies are stored once: small ones in the row, large ones beside it.
+//! (group commit). Bodies are stored once: small ones in the row, larger ones beside it.
 
 pub mod absences;
 pub mod chain;

@@ -100,6 +100,20 @@ async fn large_requests_hold_nobody_up() {
     in_time("a purge", store.purge(at(600), keep)).await.unwrap();
 }
 
+/// A mail that is sent again fifty times, each time after its copies were given up: every earlier transaction is asked
+/// whether a copy may have arrived, which takes linear time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_that_was_given_up_often_holds_nobody_up() {
+    let (_folder, database) = folder();
+    let store = open(&database);
+    let people = crowd(500);
+    for turn in 0..50 {
+        in_time("a mail that was given up", store.accept(forked(turn, &people))).await.unwrap();
+        let all = QueueFilter::default();
+        in_time("giving it up", store.change_queue(&all, QueueChange::Drop, "me", at(2))).await.unwrap();
+    }
+}
+
 /// Statements of the mail path, and of tasks that run every few seconds.
 fn frequent() -> [String; 5] {
     let expired = HeldFilter {
