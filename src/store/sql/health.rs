@@ -59,12 +59,18 @@ pub(in crate::store) struct Files {
 }
 
 impl Files {
-    /// The files as they are now; those that do not exist yet are not watched.
+    /// The files of this database as they are now; those that do not exist yet are not watched.
     pub(in crate::store) fn of(path: &Path) -> Self {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
         let there = |path: PathBuf| inode(&path).ok().map(|inode| (path, inode));
         Self { files: [path.to_owned(), log.into()].into_iter().filter_map(there).collect() }
+    }
+
+    /// One file that was just opened at this path.
+    pub(in crate::store) fn one(path: &Path, file: &std::fs::File) -> io::Result<Self> {
+        let found = file.metadata()?;
+        Ok(Self { files: vec![(path.to_owned(), (found.dev(), found.ino()))] })
     }
 
     /// Returns an error that names a file that is no longer in place.

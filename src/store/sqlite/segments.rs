@@ -12,6 +12,7 @@ use crate::clock::Entropy;
 use crate::store::StoreError;
 use crate::store::lock::private;
 use crate::store::sql::error::io_error;
+use crate::store::sql::health::Files;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rustix::fs::{FallocateFlags, fallocate};
@@ -166,6 +167,9 @@ struct Segment {
     name: String,
     path: PathBuf,
     file: File,
+    /// Whether it is still at its path: a body in a file that was moved or removed would not be found.
+    files: Files,
+    /// The end of what was flushed.
     end: u64,
 }
 
@@ -203,6 +207,7 @@ impl Appender {
             end += whole_blocks(body.len());
         }
         segment.file.sync_data()?;
+        segment.files.in_place().map_err(io::Error::other)?;
         segment.end = end;
         if end >= SEGMENT {
             self.leave();
@@ -210,12 +215,14 @@ impl Appender {
         Ok(places)
     }
 
-    /// Appends nothing more to the present segment. What a failed attempt wrote is cut off, as far as that can be done.
+    /// Appends nothing more to the present segment. What a failed attempt wrote is cut off, as far as that can be done;
+    /// a file in which nothing else is goes, so that a full disk does not fill with them.
     fn leave(&mut self) {
-        if let Some(Segment { path, file, end, .. }) = self.segment.take()
-            && let Err(error) = file.set_len(end)
-        {
-            tracing::debug!(path = %path.display(), %error, "could not shorten a segment");
+        if let Some(Segment { path, file, end, .. }) = self.segment.take() {
+            let left = if end == 0 { std::fs::remove_file(&path) } else { file.set_len(end) };
+            if let Err(error) = left {
+                tracing::debug!(path = %path.display(), %error, "could not shorten a segment");
+            }
         }
         self.tell(None);
     }
@@ -238,7 +245,10 @@ impl Appender {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         let file = private(&mut options).open(&path)?;
-        File::open(self.folder.as_ref()).and_then(|folder| folder.sync_all())?;
-        Ok(Segment { name, path, file, end: 0 })
+        let flushed = File::open(self.folder.as_ref()).and_then(|folder| folder.sync_all());
+        let files = flushed.and_then(|()| Files::one(&path, &file)).inspect_err(|_| {
+            let _ = std::fs::remove_file(&path);
+        })?;
+        Ok(Segment { name, path, file, files, end: 0 })
     }
 }

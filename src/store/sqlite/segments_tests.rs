@@ -126,6 +126,28 @@ async fn after_an_error_a_new_segment_begins() {
     std::fs::rename(&aside, &place).unwrap();
     let beside = bodies.beside(&body(2, 40_000)).await.unwrap().unwrap();
     assert!(bodies.gathered(beside).await.unwrap() == body(2, 40_000));
+
+    std::fs::rename(&place, &aside).unwrap();
+    std::fs::create_dir(&place).unwrap();
+    let refused = bodies.beside(&body(3, 40_000)).await;
+    assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("renamed")), "{refused:?}");
+    let beside = bodies.beside(&body(4, 40_000)).await.unwrap().unwrap();
+    assert!(bodies.gathered(beside).await.unwrap() == body(4, 40_000));
+}
+
+/// Of a segment in which nothing was flushed nothing is left, or a full disk would fill with them.
+#[tokio::test]
+async fn a_failed_segment_leaves_no_file() {
+    let (folder, bodies, _) = opened();
+    let kept = bodies.beside(&body(1, 40_000)).await.unwrap().unwrap();
+    let place = folder.path().join("bodies");
+    let first = place.join(&segments(&folder)[0]);
+    let moved = folder.path().join("moved");
+    std::fs::rename(&first, &moved).unwrap();
+    assert!(bodies.beside(&body(2, 40_000)).await.is_err());
+    assert_eq!((segments(&folder).len(), moved.metadata().unwrap().len()), (0, 40_960));
+    std::fs::rename(&moved, &first).unwrap();
+    assert!(bodies.gathered(kept).await.unwrap() == body(1, 40_000));
 }
 
 #[test]
