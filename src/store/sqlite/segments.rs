@@ -186,11 +186,12 @@ impl Appender {
                     }
                 }
                 Err(error) => {
-                    let path = self.segment.as_ref().map_or(self.folder.as_ref(), |segment| &segment.path);
-                    for adding in group {
-                        let _ = adding.reply.send(Err(io_error("append a body to", path, &error)));
-                    }
+                    let path =
+                        self.segment.as_ref().map_or(self.folder.as_ref(), |segment| &segment.path).clone();
                     self.leave();
+                    for adding in group {
+                        let _ = adding.reply.send(Err(io_error("append a body to", &path, &error)));
+                    }
                 }
             }
         }
