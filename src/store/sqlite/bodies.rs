@@ -107,11 +107,19 @@ impl Bodies {
             None if is_name(name) => std::fs::remove_file(self.folder.join(name)),
             None => return,
         };
-        if let Err(error) = removed
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(body = name, folder = %self.folder.display(), %error, "could not remove a body");
+        self.note(name, removed);
+    }
+
+    /// Tells of a failed removal, and returns whether it succeeded. What is gone already may be.
+    fn note(&self, name: &str, removed: io::Result<()>) -> bool {
+        match removed {
+            Ok(()) => return true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!(body = name, folder = %self.folder.display(), %error, "could not remove a body");
+            }
         }
+        false
     }
 
     /// Removes files that are not in `named`: `all` of them, or only those that were not in it a day ago either. The
@@ -135,9 +143,7 @@ impl Bodies {
             }
             let since = suspects.remove(&name).unwrap_or_else(Instant::now);
             if all || since.elapsed() >= ORPHAN_AGE {
-                std::fs::remove_file(entry.path())
-                    .map_err(|error| io_error("remove", &entry.path(), &error))?;
-                swept += 1;
+                swept += usize::from(self.note(&name, std::fs::remove_file(entry.path())));
             } else {
                 seen.insert(name, since);
             }

@@ -3,7 +3,8 @@
 //! * [`open`] creates and opens the database, asserts settings, finds damage
 //! * [`schema`] tables and migrations
 //! * [`committer`] commits groups of requests, and keeps the log short; [`flusher`] flushes it to disk
-//! * [`bodies`] files of large bodies; [`segments`] files that bodies of middle size share; [`error`] what SQLite's errors mean
+//! * [`bodies`] files of large bodies; [`segments`] files that bodies of middle size share; [`error`] what SQLite's
+//!   errors mean
 
 pub(super) mod bodies;
 mod committer;

@@ -115,6 +115,22 @@ async fn a_segment_is_swept_once_nobody_names_a_body_in_it() {
     bodies.remove(&name(&beside[0]));
 }
 
+/// A sweep goes on over what it cannot remove.
+#[tokio::test]
+async fn a_sweep_is_not_stopped_by_one_that_stays() {
+    let (folder, bodies, _) = opened();
+    let place = folder.path().join("bodies");
+    for number in 0..4 {
+        let name = format!("{number:032x}");
+        if number % 2 == 0 {
+            std::fs::create_dir(place.join(name)).unwrap();
+        } else {
+            std::fs::write(place.join(name), "x").unwrap();
+        }
+    }
+    assert_eq!(bodies.sweep(&HashSet::new(), true).unwrap(), 2);
+}
+
 /// The folder is gone for a while: the bodies of that time are refused, and the next ones are kept.
 #[tokio::test]
 async fn after_an_error_a_new_segment_begins() {
